@@ -1,0 +1,1 @@
+"""Images with ground truth, from files that the repository carries or from the user's folder."""

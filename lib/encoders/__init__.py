@@ -1,0 +1,1 @@
+"""One adapter from a model file to the tensors that probes and attributions need."""

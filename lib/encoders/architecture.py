@@ -1,0 +1,57 @@
+"""The small Vision Transformers that this repository trains, as timm models."""
+
+import math
+from typing import Literal
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+WIDTHS = {"ti": 48, "s": 96, "b": 144}
+
+
+def sincos_positions(grid: tuple[int, int], width: int, temperature: float = 10_000.0) -> Tensor:
+    """Fixed two-dimensional sine-cosine position embedding.
+
+    Each patch at (row, column) gets [sin(c ω), cos(c ω), sin(r ω), cos(r ω)], ω_i = temperature^(−4i / width).
+
+    Chen, Xie, He (2021); https://github.com/facebookresearch/moco-v3/blob/c349e6e24f40d3fedb22d973f92defa4cedf37a7/vits.py#L53-L69
+
+    Args:
+        grid: patches (down, across).
+        width: embedding width, a multiple of 4.
+
+    Returns:
+        ``(patches, width)``, row by row.
+
+    >>> sincos_positions((1, 1), 4)
+    tensor([[0., 1., 0., 1.]])
+    """
+    if width % 4:
+        raise ValueError(f"a 2-D sine-cosine embedding needs a width that 4 divides, got {width}")
+    omega = torch.exp(-math.log(temperature) * torch.arange(width // 4) / (width // 4))
+    row, column = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
+    across, down = column.reshape(-1, 1) * omega, row.reshape(-1, 1) * omega
+    return torch.cat([across.sin(), across.cos(), down.sin(), down.cos()], dim=1)
+
+
+def vit_arguments(size: Literal["ti", "s", "b"] = "s", channels: int = 1) -> dict:
+    """timm arguments of a ViT for 28 × 28 images: patch 4, depth 8, 3 heads, width by ``size``."""
+    if size not in WIDTHS:
+        raise ValueError(f"size is one of {sorted(WIDTHS)}, got {size!r}")
+    return dict(img_size=28, patch_size=4, in_chans=channels, embed_dim=WIDTHS[size], depth=8, num_heads=3, num_classes=0, dynamic_img_size=True)
+
+
+def build_vit(arguments: dict, architecture: str = "vit_tiny_patch16_224") -> VisionTransformer:
+    """A timm ViT with fixed sine-cosine positions (the class token's position is zero).
+
+    Both objectives use the same positions, so that they differ in the objective alone; official SimMIM uses a relative
+    position bias instead.
+    """
+    vit = timm.create_model(architecture, **arguments)
+    positions = torch.zeros_like(vit.pos_embed)
+    positions[0, vit.num_prefix_tokens :] = sincos_positions(vit.patch_embed.grid_size, vit.embed_dim)
+    vit.pos_embed.data.copy_(positions)
+    vit.pos_embed.requires_grad_(False)
+    return vit

@@ -1,0 +1,1 @@
+"""Self-supervised objectives and the one loop that trains them."""

@@ -1,0 +1,120 @@
+"""Augmentations as batched tensor operations: every image of a batch draws its own parameters.
+
+The recipe is MoCo v3's (Chen, Xie, He 2021, section 4; https://github.com/facebookresearch/moco-v3/blob/c349e6e24f40d3fedb22d973f92defa4cedf37a7/main_moco.py#L256-L285),
+scaled to small images. Colour operations act only on colour images.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from lib.data.fashion import on_background
+
+
+def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
+    return torch.rand(n, generator=generator) * (high - low) + low
+
+
+def _chosen(n: int, probability: float, generator: Generator) -> Tensor:
+    return (torch.rand(n, generator=generator) < probability).reshape(-1, 1, 1, 1)
+
+
+def random_background(images: Tensor, masks: Tensor | None, generator: Generator, probability: float = 1 / 3) -> Tensor:
+    """Put the objects of a random share of the images on a random grey level; images without masks stay as they are."""
+    if masks is None:
+        return images
+    level = _uniform(len(images), 0, 1, generator)
+    chosen = torch.rand(len(images), generator=generator) < probability
+    return on_background(images, masks, torch.where(chosen, level, torch.zeros_like(level)))
+
+
+def random_resized_crop(
+    images: Tensor, generator: Generator, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3), flip: bool = True
+) -> Tensor:
+    """Crop a random area and aspect ratio, resize to the input size (bilinear), flip half of the images.
+
+    Args:
+        images: ``(n, channels, height, width)``.
+        scale: smallest and largest share of the area.
+        ratio: smallest and largest width / height of the crop, drawn log-uniformly.
+    """
+    n = len(images)
+    area = _uniform(n, *scale, generator)
+    aspect = torch.exp(_uniform(n, math.log(ratio[0]), math.log(ratio[1]), generator))
+    half_width = (area * aspect).sqrt().clamp(max=1)  # in grid_sample's units the whole image has half-width 1
+    half_height = (area / aspect).sqrt().clamp(max=1)
+    centre_x = _uniform(n, -1, 1, generator) * (1 - half_width)
+    centre_y = _uniform(n, -1, 1, generator) * (1 - half_height)
+    if flip:
+        half_width = torch.where(torch.rand(n, generator=generator) < 0.5, -half_width, half_width)
+    zero = torch.zeros(n)
+    affine = torch.stack([torch.stack([half_width, zero, centre_x], 1), torch.stack([zero, half_height, centre_y], 1)], 1)
+    grid = F.affine_grid(affine.to(images), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _grey(images: Tensor) -> Tensor:
+    weights = images.new_tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
+    return (images * weights).sum(1, keepdim=True)
+
+
+def color_jitter(images: Tensor, generator: Generator, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.2, probability: float = 0.8) -> Tensor:
+    """Scale brightness, contrast and, for colour images, saturation by factors in [1 − s, 1 + s]."""
+    n = len(images)
+    factor = lambda strength: _uniform(n, 1 - strength, 1 + strength, generator).reshape(-1, 1, 1, 1)  # noqa: E731
+    jittered = images * factor(brightness)
+    grey = _grey(jittered) if images.shape[1] == 3 else jittered
+    mean = grey.mean((1, 2, 3), keepdim=True)
+    jittered = (jittered - mean) * factor(contrast) + mean
+    if images.shape[1] == 3:
+        grey = _grey(jittered)
+        jittered = (jittered - grey) * factor(saturation) + grey
+    return torch.where(_chosen(n, probability, generator), jittered.clamp(0, 1), images)
+
+
+def random_grayscale(images: Tensor, generator: Generator, probability: float = 0.2) -> Tensor:
+    """Drop the colour of a random share of the images; grey images stay as they are."""
+    if images.shape[1] == 1:
+        return images
+    return torch.where(_chosen(len(images), probability, generator), _grey(images).expand_as(images), images)
+
+
+def gaussian_blur(images: Tensor, generator: Generator, sigma: tuple[float, float] = (0.1, 0.5), probability: float = 0.5) -> Tensor:
+    """Blur each chosen image with its own standard deviation, in pixels (separable kernel, radius 2 × the largest).
+
+    The largest standard deviation is an eighth of a patch, as MoCo v3's 2 px for patches of 16 px.
+    """
+    n, channels, _, _ = images.shape
+    radius = max(1, round(2 * sigma[1]))
+    offsets = torch.arange(-radius, radius + 1)
+    kernel = torch.softmax(-0.5 * (offsets / _uniform(n, *sigma, generator).reshape(-1, 1)) ** 2, dim=1)
+    kernel = kernel.repeat_interleave(channels, 0).to(images)
+    flat = F.pad(images, [radius] * 4, mode="replicate").reshape(1, n * channels, *[s + 2 * radius for s in images.shape[2:]])
+    flat = F.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
+    flat = F.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
+    return torch.where(_chosen(n, probability, generator), flat.reshape(images.shape), images)
+
+
+def solarize(images: Tensor, generator: Generator, threshold: float = 0.5, probability: float = 0.2) -> Tensor:
+    """Invert the pixels above a threshold, x → 1 − x, in a random share of the images."""
+    chosen = _chosen(len(images), probability, generator)
+    return torch.where(chosen & (images > threshold), 1 - images, images)
+
+
+def contrastive_view(images: Tensor, masks: Tensor | None, generator: Generator, second: bool = False) -> Tensor:
+    """One view of MoCo v3's asymmetric pair: the first always blurs, the second blurs rarely and may solarize.
+
+    Args:
+        images: ``(n, channels, height, width)`` in [0, 1].
+        masks: ``(n, 1, height, width)`` object masks for the background augmentation, or None.
+        generator: source of every random parameter.
+        second: draw the second kind of view.
+    """
+    view = random_background(images, masks, generator)
+    view = random_resized_crop(view, generator)
+    view = color_jitter(view, generator)
+    view = random_grayscale(view, generator)
+    view = gaussian_blur(view, generator, probability=0.1 if second else 1.0)
+    return solarize(view, generator) if second else view

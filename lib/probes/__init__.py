@@ -1,0 +1,1 @@
+"""Pure functions from attention maps and features to what the study measures."""
