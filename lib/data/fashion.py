@@ -5,6 +5,7 @@ Xiao, Rasul, Vollgraf (2017), *Fashion-MNIST: a Novel Image Dataset for Benchmar
 
 import gzip
 import hashlib
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,16 @@ class Images:
         masks = None if self.masks is None else self.masks[indices]
         return Images(self.images[indices], self.labels[indices], masks, self.classes)
 
+    def sample(self, n: int, seed: int = 0) -> "Images":
+        """``n`` images drawn without replacement.
+
+        Raises:
+            ValueError: more images asked for than there are.
+        """
+        if not 1 <= n <= len(self):
+            raise ValueError(f"expected between 1 and {len(self)} images, got {n}")
+        return self.subset(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:n])
+
 
 def garment_mask(images: Tensor, threshold: float = _MASK_THRESHOLD) -> Tensor:
     """Mask of the garment on a black background: pixels above a threshold, closed.
@@ -83,7 +94,7 @@ def on_background(images: Tensor, masks: Tensor, level: float | Tensor) -> Tenso
         ValueError: a level outside [0, 1].
     """
     level = torch.as_tensor(level, dtype=images.dtype).reshape(-1, 1, 1, 1)
-    if level.min() < 0 or level.max() > 1:
+    if not (level.min() >= 0 and level.max() <= 1):  # also refuses NaN
         raise ValueError(f"expected background levels in [0, 1], got {level.min():.3g} to {level.max():.3g}")
     return torch.where(masks | (level == 0), images, level)
 
@@ -93,7 +104,7 @@ def _read_idx(path: Path, magic: int) -> np.ndarray:
         raise FileNotFoundError(f"expected the Fashion-MNIST file {path}; it is part of the repository, or get it with torchvision")
     try:
         raw = gzip.decompress(path.read_bytes())
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} is not a complete gzip file: {error}") from error
     header = np.frombuffer(raw, ">i4", count=1)[0] if len(raw) >= 4 else -1
     ndim = magic & 0xFF
@@ -127,6 +138,8 @@ def load_fashion(split: Literal["train", "test"], root: Path = FASHION_ROOT) -> 
         raise ValueError(f"split is one of {sorted(_FILES)}, got {split!r}")
     raw = _read_idx(Path(root) / f"{_FILES[split]}-images-idx3-ubyte.gz", 2051)
     labels = _read_idx(Path(root) / f"{_FILES[split]}-labels-idx1-ubyte.gz", 2049)
+    if len(raw) != len(labels):
+        raise ValueError(f"{root} holds {len(raw)} {split} images, but {len(labels)} labels")
     images = torch.from_numpy(raw.astype(np.float32) / 255).unsqueeze(1)
     masks = torch.cat([garment_mask(chunk) for chunk in images.split(4096)])
     return Images(images, torch.from_numpy(labels.astype(np.int64)), masks, FASHION_CLASSES)

@@ -1,0 +1,42 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PROFILE ?= fashion
+PY := .venv/bin/python
+INSTALLED := .venv/installed
+# `--option value` if VARIABLE=value was given to make; a variable of the environment, such as NAME, does not count
+option = $(if $(filter command,$(origin $(2))),--$(1) "$($(2))")
+
+.PHONY: help book test run pretrain clean
+
+help: ## list the targets
+	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
+
+book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion
+	$(PY) -m lib.study book --profile "$(PROFILE)"
+
+test: $(INSTALLED) ## run the tests
+	$(PY) -m pytest
+
+run: given-NOTEBOOK $(INSTALLED) ## run one notebook: NOTEBOOK=self_attention [PARAMETERS="images=64 encoders=a,b"] [PROFILE=fashion] [FORCE=1]
+	$(PY) -m lib.study run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
+
+pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [IMAGES=…] [SEED=0] [NAME=…]
+	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,images,IMAGES) $(call option,seed,SEED) $(call option,name,NAME)
+
+clean: ## remove what `make` builds, except .venv, trained encoders and result tables
+	rm -rf build .pytest_cache .hypothesis .ruff_cache
+	find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+given-%:
+	@test -n "$($*)" || { echo "$* is missing: write for example $(if $(filter METHOD,$*),make pretrain METHOD=moco-v3,make run NOTEBOOK=self_attention)" >&2; exit 2; }
+
+$(INSTALLED): requirements.lock
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 is needed, found $$("$(PYTHON)" --version 2>/dev/null || echo none): install it, or give its path, make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
+	"$(PYTHON)" -m venv .venv
+	$(PY) -m pip install -q --disable-pip-version-check -r requirements.lock
+	@touch $@

@@ -1,0 +1,82 @@
+"""Other data sources with the same interface: a folder of images, CIFAR-10."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.datasets import CIFAR10, ImageFolder
+from torchvision.transforms import functional as TF
+
+from lib.data.fashion import Images
+
+
+def _read_image(path: str, size: int, channels: int) -> Tensor:
+    """``(channels, size, size)``: shorter side resized (bilinear, antialiased), centre cropped."""
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+        raise ValueError(f"{path} is not a complete image: {error}") from error
+    return TF.to_tensor(TF.center_crop(TF.resize(image, size), size))
+
+
+def load_folder(path: str | Path, size: int, limit: int | None = None, channels: Literal[1, 3] = 3) -> Images:
+    """A folder with one subfolder of images per class (torchvision's ``ImageFolder``), in memory, without masks.
+
+    Classes are the subfolders in alphabetical order. Images are resized so that the shorter side is ``size`` and cropped at the centre.
+
+    Args:
+        path: the folder.
+        size: side of the images in pixels.
+        limit: at most this many images, equally spaced over the sorted files, so that classes keep their shares; None reads all.
+        channels: 3 (RGB) or 1 (grey).
+
+    Raises:
+        FileNotFoundError: a path that does not exist.
+        ValueError: a path that is not a folder, a folder without class subfolders, a class without images, a damaged image (each
+            named); a size or limit below 1, other channels.
+    """
+    path = Path(path)
+    if channels not in (1, 3):
+        raise ValueError(f"channels is 1 (grey) or 3 (RGB), got {channels}")
+    if size < 1 or (limit is not None and limit < 1):
+        raise ValueError(f"expected a size and a limit of at least 1, got {size} and {limit}")
+    if not path.exists():
+        raise FileNotFoundError(f"expected a folder of images at {path}, which does not exist")
+    if not path.is_dir():
+        raise ValueError(f"expected a folder of images, got the file {path}")
+    if not any(entry.is_dir() for entry in path.iterdir()):
+        raise ValueError(f"expected one subfolder of images per class in {path}, got {'only files' if any(path.iterdir()) else 'an empty folder'}")
+    try:
+        found = ImageFolder(str(path))
+    except FileNotFoundError as error:  # a class without images; torchvision's message names the class
+        raise ValueError(f"{path}: {error}") from error
+    total = len(found.samples)
+    kept = min(total, limit or total)
+    samples = [found.samples[i * total // kept] for i in range(kept)]
+    images = torch.stack([_read_image(file, size, channels) for file, _ in samples])
+    return Images(images, torch.tensor([label for _, label in samples]), None, tuple(found.classes))
+
+
+def load_cifar10(root: str | Path, split: Literal["train", "test"], download: bool = False) -> Images:
+    """CIFAR-10 (Krizhevsky 2009) through torchvision: 50,000 or 10,000 colour images of 32 × 32 pixels, without masks.
+
+    Args:
+        root: folder that holds ``cifar-10-batches-py``.
+        split: the official training or test split.
+        download: get it over the network if it is not there.
+
+    Raises:
+        ValueError: an unknown split.
+        FileNotFoundError: data that is absent, incomplete or changed.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"split is one of ['test', 'train'], got {split!r}")
+    try:
+        data = CIFAR10(str(root), train=split == "train", download=download)
+    except RuntimeError as error:
+        raise FileNotFoundError(f"expected the complete, unchanged CIFAR-10 in {Path(root) / CIFAR10.base_folder}; download=True gets it: {error}") from error
+    images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous().float() / 255
+    return Images(images, torch.tensor(data.targets), None, tuple(data.classes))

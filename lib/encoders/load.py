@@ -1,0 +1,84 @@
+"""Encoders from cards: checked, loaded strictly, never unpickled."""
+
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lib.encoders.architecture import build_vit
+from lib.encoders.card import CHECKPOINTS, Card, file_sha256, read_card
+from lib.encoders.encoder import Encoder
+
+
+def load_tensors(card: Card, path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, in single precision, after its sha256 is compared with the card's.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another hash than the card's, a file that is not safetensors, values that are not finite.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"the card names {path}, which does not exist")
+    found = file_sha256(path)
+    if found != card.sha256:
+        raise ValueError(f"{path} has sha256 {found}, its card says {card.sha256}: the file or the card has changed")
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise ValueError(f"{path} holds values that are not finite in {broken}")
+    return {name: tensor.float() for name, tensor in tensors.items()}
+
+
+def split_tensors(tensors: dict[str, Tensor], extras: list[str], path: Path) -> dict[str, Tensor]:
+    """The encoder's tensors without their prefix ``encoder.``; what is neither the encoder's nor a named extra is refused."""
+    is_extra = lambda name: any(name == extra or name.startswith(f"{extra}.") for extra in extras)  # noqa: E731
+    unknown = [name for name in tensors if not name.startswith("encoder.") and not is_extra(name)]
+    if unknown:
+        raise ValueError(f"{path} holds tensors that its card does not name: {unknown}")
+    return {name.removeprefix("encoder."): tensor for name, tensor in tensors.items() if name.startswith("encoder.")}
+
+
+def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
+    """The encoder of a card, such as ``"fashion/moco-v3-s"``.
+
+    Args:
+        name: path of the card below ``root``, without its ending.
+
+    Raises:
+        FileNotFoundError: no card of that name, or no weights beside it.
+        ValueError: a changed file, missing or unexpected tensors, a token layout that differs from the card's.
+    """
+    card = read_card(root / f"{name}.yaml")
+    path = root / f"{name}.safetensors"
+    state = split_tensors(load_tensors(card, path), card.extras, path)
+    model = timm.create_model(card.architecture, **card.arguments)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit {card.architecture}: {error}") from error
+    if model.num_prefix_tokens != card.prefix_tokens or model.patch_embed.patch_size[0] != card.patch_size:
+        raise ValueError(
+            f"{name}: the card says {card.prefix_tokens} prefix tokens and patches of {card.patch_size} px, the model has"
+            f" {model.num_prefix_tokens} and {model.patch_embed.patch_size[0]} px"
+        )
+    return Encoder(model, card.mean, card.std, card.pooling, name=name, family=card.family)
+
+
+def random_encoder(card: Card, seed: int = 0) -> Encoder:
+    """The null reference: the architecture, positions and pooling of a card with random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = build_vit(card.arguments, card.architecture)
+    return Encoder(model, card.mean, card.std, card.pooling, name="random weights", family="other")
+
+
+def cl_and_mim(encoders: list[Encoder]) -> list[tuple[Encoder, Encoder]]:
+    """The first contrastive and the first masked-image-modelling encoder as one pair; an empty list when a family is missing."""
+    first = {encoder.family: encoder for encoder in reversed(encoders)}
+    return [(first["CL"], first["MIM"])] if {"CL", "MIM"} <= set(first) else []

@@ -1,0 +1,43 @@
+"""Attention among patch tokens, and the checks that every attention metric shares."""
+
+import torch
+from torch import Tensor
+
+
+def patch_attention(attention: Tensor, prefix_tokens: int) -> Tensor:
+    """Drop the prefix tokens as queries and as keys, and let the rows sum to 1 again.
+
+    Ã_qk = A_qk / Σ_k' A_qk', q and k over patch tokens.
+
+    Park et al. (2023), Figs. 3 and 4;
+    https://github.com/naver-ai/cl-vs-mim/blob/eafe516bddb302fb137f9c0dfbac9f95c4ede052/self_attention_analysis.ipynb
+
+    Args:
+        attention: ``(batch, heads, prefix + patches, prefix + patches)``.
+        prefix_tokens: class and register tokens, ≥ 0.
+
+    Returns:
+        ``(batch, heads, patches, patches)``. A query that attends to no patch token at all gets uniform attention.
+
+    >>> attention = torch.full((1, 1, 3, 3), 1 / 3)
+    >>> patch_attention(attention, 1)[0, 0].tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    patches = attention[:, :, prefix_tokens:, prefix_tokens:]
+    mass = patches.sum(-1, keepdim=True)
+    return torch.where(mass > 0, patches / mass, 1 / patches.shape[-1])
+
+
+def check_attention(attention: Tensor) -> None:
+    """Refuse what is not row-stochastic attention ``(batch, heads, tokens, tokens)``.
+
+    Raises:
+        ValueError: a wrong shape, negative or non-finite values, rows that do not sum to 1.
+    """
+    if attention.ndim != 4 or attention.shape[-1] != attention.shape[-2]:
+        raise ValueError(f"expected attention (batch, heads, tokens, tokens), got shape {tuple(attention.shape)}")
+    if not attention.min() >= 0:  # also refuses NaN
+        raise ValueError(f"expected attention >= 0, got {attention.min():.4g}")
+    error = (attention.sum(-1) - 1).abs().max().item()
+    if not error < 1e-3:
+        raise ValueError(f"expected rows that sum to 1, the worst is off by {error:.3g}; drop prefix tokens with patch_attention")

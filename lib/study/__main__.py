@@ -1,0 +1,65 @@
+"""Run the study's notebooks: ``python -m lib.study run self_attention images=64``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lib.study.errors import StudyError
+
+CUSTOM_NOTE = (
+    "With any name=value, results go to build/notebooks/custom and data/results/custom (profile=NAME chooses another folder), so that they "
+    "never overwrite those of the profile. Items of a list are separated by spaces or commas: encoders='fashion/a fashion/b'."
+)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line; name=value may stand before or after the options."""
+    parser = argparse.ArgumentParser(prog="python -m lib.study", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run one notebook of a profile", description=f"Run one notebook of a profile. {CUSTOM_NOTE}")
+    run.add_argument("notebook", help="such as self_attention")
+    run.add_argument("--profile", default="fashion", help="where its parameters come from (default: fashion)")
+    profile = commands.add_parser("profile", help="run all notebooks of a profile", description=f"Run all notebooks of a profile. {CUSTOM_NOTE}")
+    profile.add_argument("profile", help="such as fashion")
+    book = commands.add_parser("book", help="run all notebooks of a profile and build the book", description="Run a profile, then build its book.")
+    book.add_argument("--profile", default="fashion", help="default: fashion")
+    book.add_argument("--force", action="store_true", help="run even if nothing has changed")
+    for command in (run, profile):
+        command.add_argument("assignments", nargs="*", metavar="name=value", help="parameters other than the profile's")
+        command.add_argument("--force", action="store_true", help="run even if nothing has changed")
+    arguments, rest = parser.parse_known_args(argv)
+    if arguments.command == "book":
+        if rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        return arguments
+    if any(text.startswith("-") or "=" not in text for text in rest):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.assignments += rest
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and run; the exit code is 2 for a user's mistake or a failed notebook."""
+    arguments = parse(argv)
+    from lib.study.execute import run_profile  # after parsing: --help and mistakes answer at once
+
+    try:
+        if arguments.command == "book":
+            from lib.study.book import build
+
+            runs = run_profile(arguments.profile, force=arguments.force)
+            print(f"the book is at {build(arguments.profile, [run.name for run in runs])}")
+            return 0
+        only = Path(arguments.notebook).name.removesuffix(".ipynb") if arguments.command == "run" else None
+        run_profile(arguments.profile, arguments.assignments, only, force=arguments.force)
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; results of earlier runs are kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""A profile lists notebooks and their parameters: ``notebooks/profiles/PROFILE.yaml``."""
+
+from pathlib import Path
+
+import yaml
+
+from lib.study.assignments import parse_assignments
+from lib.study.errors import StudyError, one_line, unknown
+from lib.study.layout import ROOT, find_notebook
+from lib.study.parameters import check_parameters, declared_parameters
+
+CUSTOM = "custom"
+
+
+def profile_names(root: Path = ROOT) -> list[str]:
+    """Names of the profiles."""
+    return sorted(path.stem for path in (root / "notebooks" / "profiles").glob("*.yaml"))
+
+
+def read_profile(name: str, root: Path = ROOT) -> tuple[dict, dict[str, dict]]:
+    """The shared parameters of a profile, and each notebook's own.
+
+    Raises:
+        StudyError: no such profile, not YAML, or keys other than ``shared`` and ``notebooks``.
+    """
+    path = root / "notebooks" / "profiles" / f"{name}.yaml"
+    if not path.is_file():
+        raise unknown("profile", name, profile_names(root))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"profile {name} is not YAML: {one_line(error)}.") from error
+    if not isinstance(content, dict):
+        raise StudyError(f"profile {name} is empty or not a mapping; expected the keys `shared` and `notebooks`.")
+    for key in content:
+        if key not in ("shared", "notebooks"):
+            raise unknown("key", key, ("shared", "notebooks"), f"profile {name}")
+    shared, notebooks = content.get("shared") or {}, content.get("notebooks")
+    if not isinstance(shared, dict) or not isinstance(notebooks, dict) or not all(isinstance(own or {}, dict) for own in notebooks.values()):
+        raise StudyError(f"profile {name}: `shared` maps parameters to values and `notebooks` maps notebook names to their parameters, {{}} for none.")
+    if shared.get("profile", name) != name or name == CUSTOM:
+        raise StudyError(f"profile {name}: `profile` must be {name!r}, the name of the file, and not {CUSTOM!r}: results go to the folder of that name.")
+    return shared, {str(notebook): own or {} for notebook, own in notebooks.items()}
+
+
+def results_profile(name: str, assignments: list[str], root: Path = ROOT) -> str:
+    """Folder of the results: the profile's, or ``custom`` (or the given ``profile=``) once parameters are given, so that they never mix.
+
+    Raises:
+        StudyError: the given ``profile=`` is the name of a profile.
+    """
+    if not assignments:
+        return name
+    given = [text for key, _, text in (assignment.partition("=") for assignment in assignments) if key == "profile"]
+    if given and (given[0] in profile_names(root) or not given[0].replace("-", "").replace("_", "").isalnum()):
+        raise StudyError(
+            f"profile={given[0]} cannot take the results of a run with other parameters; choose a name of letters, digits, - and _ "
+            f"that is not a profile ({', '.join(profile_names(root))}), or leave it out for {CUSTOM!r}."
+        )
+    return given[0] if given else CUSTOM
+
+
+def load_profile(name: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT) -> dict[str, dict]:
+    """Checked parameters of the notebooks of a profile, in order.
+
+    Args:
+        name: of the profile.
+        assignments: ``["images=64", …]``, for every notebook that declares the name.
+        only: a notebook, to load no other.
+        root: of the repository.
+
+    Raises:
+        StudyError: anything wrong with the profile, a notebook, a parameter or an encoder.
+    """
+    shared, notebooks = read_profile(name, root)
+    if only is not None and only not in notebooks:
+        raise unknown("notebook", only, notebooks, f"profile {name}")
+    paths = {notebook: find_notebook(notebook, root) for notebook in notebooks if only in (None, notebook)}
+    declared = {notebook: declared_parameters(path) for notebook, path in paths.items()}
+    known = sorted(set().union(*declared.values()))
+    for assignment in assignments:
+        if assignment.partition("=")[0] not in known:
+            raise unknown("parameter", assignment.partition("=")[0], known, f"notebook {only}" if only else f"profile {name}")
+    for parameter in shared:
+        if only is None and parameter not in known:
+            raise unknown("shared parameter", parameter, known, f"profile {name}")
+    results = results_profile(name, assignments, root)
+    checked = {}
+    for notebook, path in paths.items():
+        mine = [assignment for assignment in assignments if assignment.partition("=")[0] in declared[notebook]]
+        given = {key: value for key, value in shared.items() if key in declared[notebook]} | notebooks[notebook] | parse_assignments(mine, declared[notebook])
+        if "profile" in declared[notebook]:
+            given["profile"] = results
+        checked[notebook] = check_parameters(path, given, root)
+    return checked

@@ -1,0 +1,29 @@
+"""The papers' own values, to draw and to correlate with ours on a relative-depth axis."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import spearmanr
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "published"
+
+
+def load_published(name: str, column: str) -> pd.DataFrame:
+    """A published curve by depth, with columns ``relative_depth`` in (0, 1] and ``value``; see ``data/published/README.md``."""
+    table = pd.read_csv(PUBLISHED / f"{name}.csv")
+    return pd.DataFrame({"relative_depth": table["depth"] / table["depth"].max(), "value": table[column]})
+
+
+def rank_correlation(ours: ArrayLike, published: pd.DataFrame) -> float:
+    """Spearman's rank correlation of our curve by block with a published one, interpolated at our relative depths.
+
+    >>> curve = pd.DataFrame({"relative_depth": [0.25, 0.5, 0.75, 1.0], "value": [4.0, 3.0, 2.0, 1.0]})
+    >>> round(rank_correlation([1.0, 2.0], curve), 6)
+    -1.0
+    """
+    ours = np.asarray(ours, dtype=float)
+    depth = np.arange(1, len(ours) + 1) / len(ours)
+    theirs = np.interp(depth, published["relative_depth"], published["value"])
+    return float(spearmanr(ours, theirs).statistic)

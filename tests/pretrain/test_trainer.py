@@ -1,0 +1,250 @@
+import csv
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from lib.data.fashion import Images
+from lib.encoders.card import Card, file_sha256, write_card
+from lib.encoders.load import load_encoder
+from lib.pretrain import trainer
+from lib.pretrain.moco_v3 import MoCoV3
+from lib.pretrain.simmim import SimMIM
+from lib.pretrain.trainer import LOG_FIELDS, Recipe, batch_indices, export_weights, monitor, optimizer_for, seeded, train
+
+OBJECTIVES = {"moco-v3": lambda vit: MoCoV3(vit, features=24, hidden=16, outputs=8), "simmim": lambda vit: SimMIM(vit, features=24)}
+EIGHT = Recipe(images=64, batch_size=8, rows=8)  # eight steps, each logged
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(64, 1, 28, 28, generator=generator)
+    return Images(images, torch.randint(4, (64,), generator=generator), images > 0.4, ("a", "b", "c", "d"))
+
+
+@pytest.fixture
+def objective(make_vit):
+    """Factory of objectives: equal names and seeds give equal initial weights."""
+
+    def make(name, seed=0):
+        torch.manual_seed(seed)
+        return OBJECTIVES[name](make_vit(seed, shaken=False))
+
+    return make
+
+
+@pytest.fixture
+def run(data, tmp_path):
+    """Train in a folder; returns how many images each export had seen."""
+
+    def run(objective, folder, recipe=EIGHT, stop_after=None):
+        exported = []
+        (tmp_path / folder).mkdir(exist_ok=True)
+        train(objective, data, data.subset(torch.arange(20)), recipe, tmp_path / folder, "tiny", 0.3, 0.35, exported.append, stop_after)
+        return [progress["images"] for progress in exported]
+
+    return run
+
+
+def rows(folder):
+    """The log of a training without its seconds."""
+    with (folder / "tiny.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_equal_weights(found: nn.Module, expected: nn.Module):
+    for (name, one), other in zip(found.state_dict().items(), expected.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize(
+    "log_rows", [8, pytest.param(2, marks=pytest.mark.xfail(strict=True, reason="lib/pretrain/trainer.py: losses since the last row are not in the saved state"))]
+)
+def test_a_resumed_training_equals_an_uninterrupted_one(run, objective, tmp_path, name, log_rows):
+    recipe = replace(EIGHT, rows=log_rows)
+    whole = objective(name)
+    assert run(whole, "whole", recipe) == [64]
+    assert run(objective(name), "parts", recipe, stop_after=3) == [24]
+    resumed = objective(name, seed=1)  # its own initial weights do not matter
+    assert run(resumed, "parts", recipe) == [64]
+    assert_equal_weights(resumed, whole)
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill(*_args):
+    raise Killed
+
+
+def test_a_killed_training_goes_on_from_the_last_saved_state(run, objective, tmp_path, monkeypatch):
+    recipe = replace(EIGHT, save_every=2)
+    whole, killed = objective("simmim"), objective("simmim")
+    assert run(whole, "whole", recipe) == [16, 32, 48, 64]
+    monkeypatch.setattr(killed, "update", lambda progress: kill() if progress == 5 / 8 else None)
+    with pytest.raises(Killed):
+        run(killed, "parts", recipe)
+    resumed = objective("simmim", seed=1)
+    assert run(resumed, "parts", recipe) == [48, 64]
+    assert_equal_weights(resumed, whole)
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["tiny.csv", "tiny.resume.pt"]
+
+
+@pytest.mark.xfail(strict=True, raises=FileNotFoundError, reason="lib/pretrain/trainer.py saves the state before the log that goes with it")
+def test_a_kill_between_state_and_log_loses_no_row(run, objective, tmp_path, monkeypatch):
+    save = trainer.atomic_save
+    monkeypatch.setattr(trainer, "atomic_save", lambda *arguments: kill(save(*arguments)))
+    with pytest.raises(Killed):
+        run(objective("simmim"), "parts", replace(EIGHT, save_every=2))
+    monkeypatch.setattr(trainer, "atomic_save", save)
+    run(objective("simmim"), "parts")
+    assert [row["step"] for row in rows(tmp_path / "parts")] == [str(step) for step in range(1, 9)]
+
+
+def test_a_finished_training_is_not_trained_further(run, objective):
+    finished, again = objective("simmim"), objective("simmim", seed=1)
+    run(finished, "whole")
+    run(again, "whole")
+    assert_equal_weights(again, finished)
+
+
+def test_the_log_and_the_learning(run, objective, tmp_path):
+    recipe = Recipe(images=8 * 24, batch_size=8, rows=4, learning_rate=3e-3)
+    trained = objective("simmim")
+    run(trained, "whole", recipe)
+    log = rows(tmp_path / "whole")
+    assert list(log[0]) == [field for field in LOG_FIELDS if field != "seconds"]
+    assert [(row["step"], row["images"]) for row in log] == [("6", "48"), ("12", "96"), ("18", "144"), ("24", "192")]
+    assert float(log[-1]["loss"]) < 0.9 * float(log[0]["loss"])
+    assert [float(row["learning_rate"]) for row in log] == [pytest.approx(recipe.rate(step), rel=1e-3) for step in (5, 11, 17, 23)]
+    assert all(float(row["representation_std"]) > 0 and 0 <= float(row["knn_accuracy"]) <= 1 for row in log)
+    assert trained.training and trained.encoder.training  # the watch leaves training mode on
+
+
+def test_the_moving_averages_follow_each_step(run, objective):
+    trained = objective("moco-v3")
+    before = [parameter.clone() for parameter in trained.momentum_encoder.parameters()]
+    run(trained, "whole")
+    moved = [not torch.equal(a, b) for a, b in zip(before, trained.momentum_encoder.parameters(), strict=True)]
+    learns = [parameter.requires_grad for parameter in trained.encoder.parameters()]
+    assert moved == learns  # frozen parts do not move
+
+
+class Stub(nn.Module):
+    """An objective whose loss is what it is told for each step."""
+
+    pooling = "patch_mean"
+
+    def __init__(self, encoder, losses):
+        super().__init__()
+        self.encoder, self.weight, self.losses, self.drawn = encoder, nn.Parameter(torch.ones(1)), iter(losses), []
+
+    def draw(self, images, masks, generator):
+        return images, masks
+
+    def forward(self, images, masks):
+        self.drawn.append((images, masks))
+        return self.weight.sum() * next(self.losses)
+
+    def update(self, progress):
+        pass
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_loss_that_is_not_finite_stops_at_its_step(run, make_vit, tmp_path, bad):
+    stub = Stub(make_vit(), [1.0, 1.0, 1.0, bad])
+    with pytest.raises(FloatingPointError, match=f"tiny: the loss is {bad} at step 3; the last good state is .*tiny.resume.pt"):
+        run(stub, "bad", replace(EIGHT, save_every=2))
+    assert torch.load(tmp_path / "bad" / "tiny.resume.pt", weights_only=True)["step"] == 2
+    assert torch.isfinite(stub.weight).all()
+
+
+def test_images_are_normalised_and_masks_are_not(run, make_vit, data):
+    stub = Stub(make_vit(), [1.0] * 8)
+    run(stub, "stub")
+    for step, (images, masks) in enumerate(stub.drawn):
+        chosen = batch_indices(step, 8, 64, 0)
+        assert torch.allclose(images, (data.images[chosen] - 0.3) / 0.35) and torch.equal(masks, data.masks[chosen])
+
+
+def test_the_learning_rate_warms_up_then_falls_along_a_half_cosine():
+    recipe = Recipe(images=64 * 1000, learning_rate=0.01, warmup=0.05)
+    assert recipe.steps == 1000
+    rates = [recipe.rate(step) for step in range(1001)]
+    assert [rates[0], rates[24], rates[49], rates[50]] == pytest.approx([0.01 / 50, 0.005, 0.01, 0.01])
+    assert rates[525] == pytest.approx(0.005) and rates[1000] == pytest.approx(0, abs=1e-12)
+    assert all(a < b for a, b in zip(rates[:49], rates[1:50], strict=True)) and all(a > b for a, b in zip(rates[50:-1], rates[51:], strict=True))
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(64, 8), (67, 8), (8, 8), (9, 4)])
+def test_each_epoch_is_a_fresh_permutation(n, batch_size):
+    per_epoch = n // batch_size
+    epochs = [torch.cat([batch_indices(epoch * per_epoch + i, batch_size, n, 3) for i in range(per_epoch)]) for epoch in range(4)]
+    for epoch in epochs:
+        assert len(epoch) == per_epoch * batch_size == len(epoch.unique()) and 0 <= epoch.min() and epoch.max() < n
+    assert len({tuple(epoch.tolist()) for epoch in epochs}) == 4
+    if n % batch_size:
+        assert len({tuple(sorted(epoch.tolist())) for epoch in epochs}) > 1  # not always the same images are dropped
+
+
+def test_the_images_of_a_step_depend_on_seed_and_step_alone():
+    expected = batch_indices(11, 8, 64, 0)
+    torch.manual_seed(99)
+    batch_indices(3, 8, 64, 1)
+    assert torch.equal(batch_indices(11, 8, 64, 0), expected) and not torch.equal(batch_indices(11, 8, 64, 1), expected)
+    with pytest.raises(ValueError, match="batch of 65 images needs at least as many images, got 64"):
+        batch_indices(0, 65, 64, 0)
+
+
+def test_generators_of_different_numbers_differ():
+    numbers = [(a, b, c) for a in range(4) for b in (0, 1) for c in range(30)] + [(0,), (0, 0), (1, 0)]
+    draws = {torch.randint(2**62, (1,), generator=seeded(*each)).item() for each in numbers}
+    assert len(draws) == len(numbers)
+
+
+def test_matrices_decay_and_vectors_tokens_and_frozen_parameters_do_not(objective):
+    for name in OBJECTIVES:
+        made = objective(name)
+        names = {id(parameter): label for label, parameter in made.named_parameters()}
+        decayed, plain = ([names[id(p)] for p in group["params"]] for group in optimizer_for(made, Recipe(64, weight_decay=0.3)).param_groups)
+        assert [group["weight_decay"] for group in optimizer_for(made, Recipe(64, weight_decay=0.3)).param_groups] == [0.3, 0.0]
+        assert all(label.endswith("weight") or label == "encoder.pos_embed" for label in decayed)
+        assert {"encoder.blocks.0.attn.qkv.weight", "encoder.blocks.1.mlp.fc2.weight"} <= set(decayed)
+        tokens = {"encoder.cls_token"} | ({"mask_token"} if name == "simmim" else set())
+        assert tokens | {"encoder.norm.weight", "encoder.norm.bias", "encoder.blocks.0.attn.qkv.bias"} <= set(plain)
+        assert not any(label.startswith("momentum_") or label in decayed for label in plain)
+        assert sorted(decayed + plain) == sorted(label for label, parameter in made.named_parameters() if parameter.requires_grad)
+
+
+def test_the_watch_tells_collapse_from_spread(make_vit, data):
+    stub = Stub(make_vit(), [])
+    spread, accuracy = monitor(stub, data, data, 0.3, 0.35)
+    assert 0 < spread < 1.2 and 0 <= accuracy <= 1
+    stub.encoder.norm.weight.data.zero_()  # every image gets the same representation
+    assert monitor(stub, data, data, 0.3, 0.35)[0] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize(("name", "extras"), [("moco-v3", ()), ("simmim", ("decoder", "mask_token")), ("simmim", ())])
+def test_exported_weights_load_strictly(objective, images, tmp_path, name, extras):
+    made = objective(name).eval()
+    export_weights(made, extras, tmp_path / "tiny.safetensors")
+    tensors = load_file(tmp_path / "tiny.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    assert {label.split(".")[0] for label in tensors} == {"encoder", *extras}
+    card = Card(
+        method=name, family=made.family, architecture="vit_tiny_patch16_224", patch_size=4, prefix_tokens=1, mean=[0.3], std=[0.35], pooling=made.pooling,
+        arguments=dict(img_size=28, patch_size=4, in_chans=1, embed_dim=24, depth=2, num_heads=3, num_classes=0, dynamic_img_size=True), images_seen=0, seconds=0,
+        command="", commit="", data="", seed=0, licence="", source="", sha256=file_sha256(tmp_path / "tiny.safetensors"), extras=list(extras),
+    )  # fmt: skip
+    write_card(card, tmp_path / "tiny.yaml")
+    loaded = load_encoder("tiny", tmp_path)
+    expected = trainer.representation(made.encoder, made.pooling, images, 0.3, 0.35)
+    assert torch.allclose(loaded(images), expected, atol=0.02)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["tiny.safetensors", "tiny.yaml"]

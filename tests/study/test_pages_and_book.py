@@ -1,0 +1,77 @@
+"""Pages written from results, and the check of the built book."""
+
+import pandas as pd
+import pytest
+
+from lib.study.book import check_html, contents
+from lib.study.claims import claims_table
+from lib.study.errors import StudyError
+from lib.study.pages import read_claims, summary, verdicts_page
+from lib.study.show import claims_html, show_table
+
+CLAIM = dict(id="X1", paper="B", figure="Fig. 3", statement="A < B", statistic="b minus a", threshold=0.05, effect=0.2, low=0.1, high=0.3, n=7, encoders="a, b")
+SOUND = '<html><script src="_static/a.js"></script><article class="bd-article"><img src="a.svg" alt="a curve"></article></html>'
+
+
+@pytest.fixture
+def claims():
+    rows = [CLAIM | dict(verdict="reproduced"), CLAIM | dict(id="X2", verdict="not reproduced", effect=-0.2, low=-0.3, high=-0.1)]
+    return claims_table(rows).assign(page="p")
+
+
+def test_summary_counts_and_names_what_failed(claims):
+    text = summary(claims)
+    assert "1 reproduced, 1 not reproduced" in text and "−0.2 [−0.3, −0.1]" in text
+
+
+def test_pages_without_results_say_so():
+    none = pd.DataFrame(columns=["verdict", "page", "paper"])
+    assert "No claim" in summary(none) and "No claim" in verdicts_page(none)
+
+
+def test_claims_of_several_notebooks_are_read_with_their_page(tmp_path, claims):
+    claims.drop(columns="page").to_csv(tmp_path / "one.claims.csv", index=False)
+    read = read_claims(tmp_path, ["one", "two"])
+    assert list(read["page"]) == ["one", "one"] and list(read["verdict"]) == ["reproduced", "not reproduced"]
+
+
+def test_claims_table_is_escaped_and_anchored(claims):
+    html = claims_html(claims)
+    assert "A &lt; B" in html and 'id="claim-X1"' in html and 'class="verdict not-reproduced"' in html
+
+
+def test_table_behind_a_figure_shows_mean_rows_alone():
+    row = dict(encoder="a", depth=1, metric="m", low=0.1, high=0.3, n=5)
+    table = pd.DataFrame([row | dict(head="mean", value=0.2), row | dict(head=1, value=0.9)])
+    html = show_table(table, "m", ["a"], "Caption").data
+    assert "0.2 [0.1, 0.3]" in html and "0.9" not in html and "n = 5" in html
+
+
+def test_contents_lists_every_page(tmp_path):
+    toc = tmp_path / "_toc.yml"
+    toc.write_text("format: jb-book\nroot: index\nparts:\n- caption: c\n  chapters:\n  - file: a\n    sections:\n    - file: b\n  - file: c\n")
+    assert contents(toc) == ["index", "a", "b", "c"]
+
+
+def test_sound_page_passes(tmp_path):
+    (tmp_path / "a.html").write_text(SOUND)
+    check_html(tmp_path, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (' alt="a curve"', "", "alternative text"),
+        ("_static/a.js", "https://example.org/a.js", "another host"),
+        ("<img", '<div class="output traceback">x</div><img', "error output"),
+    ],
+)
+def test_unsound_page_is_named(tmp_path, old, new, said):
+    (tmp_path / "a.html").write_text(SOUND.replace(old, new))
+    with pytest.raises(StudyError, match=f"a: .*{said}"):
+        check_html(tmp_path, ["a"])
+
+
+def test_missing_page_is_named(tmp_path):
+    with pytest.raises(StudyError, match="b: not built"):
+        check_html(tmp_path, ["b"])
