@@ -24,8 +24,8 @@ test: $(INSTALLED) ## run the tests
 run: given-NOTEBOOK $(INSTALLED) ## run one notebook: NOTEBOOK=self_attention [PARAMETERS="images=64 encoders=a,b"] [PROFILE=fashion] [FORCE=1]
 	$(PY) -m lib.study run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
 
-pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [IMAGES=…] [SEED=0] [NAME=…]
-	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,images,IMAGES) $(call option,seed,SEED) $(call option,name,NAME)
+pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [IMAGES=…] [WEIGHT=…] [SEED=0] [NAME=…]
+	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,images,IMAGES) $(call option,weight,WEIGHT) $(call option,seed,SEED) $(call option,name,NAME)
 
 clean: ## remove what `make` builds, except .venv, trained encoders and result tables
 	rm -rf build .pytest_cache .hypothesis .ruff_cache

@@ -5,6 +5,7 @@ import timm
 import torch
 from hypothesis import settings
 
+from lib.data.fashion import Images
 from lib.encoders.encoder import Encoder
 
 settings.register_profile("study", deadline=None, derandomize=True, database=None, max_examples=25)
@@ -39,6 +40,12 @@ def encoder(make_vit):
 def images():
     """Five grey images in [0, 1]."""
     return torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def batch(images):
+    """The five images as training data with masks."""
+    return Images(images, torch.tensor([0, 1, 2, 0, 1]), images > 0.4, ("a", "b", "c"))
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,15 @@
-"""The small Vision Transformers that this repository trains, as timm models."""
+"""The small encoders that this repository trains, as timm models."""
 
 import math
 from typing import Literal
 
 import timm
 import torch
+from timm.models.resnet import ResNet
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
+VIT, SMALL_RESNET = "vit_tiny_patch16_224", "resnet18 with a small stem"
 WIDTHS = {"ti": 48, "s": 96, "b": 144}
 
 
@@ -43,7 +45,7 @@ def vit_arguments(size: Literal["ti", "s", "b"] = "s", channels: int = 1) -> dic
     return dict(img_size=28, patch_size=4, in_chans=channels, embed_dim=WIDTHS[size], depth=8, num_heads=3, num_classes=0, dynamic_img_size=True)
 
 
-def build_vit(arguments: dict, architecture: str = "vit_tiny_patch16_224") -> VisionTransformer:
+def build_vit(arguments: dict, architecture: str = VIT) -> VisionTransformer:
     """A timm ViT with fixed sine-cosine positions (the class token's position is zero).
 
     Both objectives use the same positions, so that they differ in the objective alone; official SimMIM uses a relative
@@ -55,3 +57,22 @@ def build_vit(arguments: dict, architecture: str = "vit_tiny_patch16_224") -> Vi
     vit.pos_embed.data.copy_(positions)
     vit.pos_embed.requires_grad_(False)
     return vit
+
+
+def resnet_arguments(channels: int = 1) -> dict:
+    """timm arguments of a ResNet with basic blocks for 28 × 28 images: about a million parameters, 160 features."""
+    return dict(in_chans=channels, layers=[2, 2, 2, 1], channels=[32, 64, 128, 160], output_stride=16, num_classes=0)
+
+
+def build_resnet(arguments: dict) -> ResNet:
+    """timm's ResNet of basic blocks with a stem for small images: a 3 × 3 convolution of stride 1 before the max-pooling."""
+    resnet = timm.create_model("resnet18", **arguments)
+    resnet.conv1 = nn.Conv2d(arguments["in_chans"], resnet.conv1.out_channels, 3, padding=1, bias=False)
+    return resnet
+
+
+def build(architecture: str, arguments: dict) -> nn.Module:
+    """The untrained model of a card's architecture: one of this repository's, or any timm name."""
+    if architecture == SMALL_RESNET:
+        return build_resnet(arguments)
+    return build_vit(arguments) if architecture == VIT else timm.create_model(architecture, **arguments)

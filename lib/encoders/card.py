@@ -8,7 +8,7 @@ import yaml
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "data" / "checkpoints"
 FAMILIES = ("CL", "MIM", "other")
-POOLINGS = ("class_token", "patch_mean")
+POOLINGS = ("class_token", "patch_mean", "global_average")
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Card:
         method: published name of the training method.
         family: ``"CL"``, ``"MIM"`` or ``"other"``.
         architecture, arguments: timm model name and keyword arguments.
-        patch_size: side of a patch, in pixels.
+        patch_size: side of a patch, in pixels; None for a model without patches.
         prefix_tokens: class and register tokens before the patch tokens.
         mean, std: per channel, of the [0, 1] images the encoder was trained on.
-        pooling: which tokens make the representation, ``"class_token"`` or ``"patch_mean"``.
+        pooling: what makes the representation: ``"class_token"``, ``"patch_mean"``, or ``"global_average"`` of a feature map.
         images_seen, seconds: length of the training.
         command, commit: how to train it again; commit of this repository.
         data: training images.
@@ -36,7 +36,7 @@ class Card:
     family: str
     architecture: str
     arguments: dict
-    patch_size: int
+    patch_size: int | None
     prefix_tokens: int
     mean: list[float]
     std: list[float]

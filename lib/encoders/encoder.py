@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from timm.layers import Attention
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from lib.encoders.card import POOLINGS
@@ -29,13 +28,14 @@ class Block:
 
 
 class Encoder:
-    """A frozen ViT that takes images in [0, 1]; normalisation and the choice of tokens are inside.
+    """A frozen encoder that takes images in [0, 1]; normalisation and pooling are inside.
 
     Args:
-        model: timm ``VisionTransformer`` (or one that keeps its block layout); put in evaluation mode, gradients to
-            parameters switched off. Gradients to images flow.
+        model: timm model: a ``VisionTransformer`` (or one that keeps its block layout), or a convolutional network, which has no attention
+            to observe. Put in evaluation mode, gradients to parameters switched off. Gradients to images flow.
         mean, std: per channel.
-        pooling: ``"class_token"`` or ``"patch_mean"``, which tokens after the final norm make the representation.
+        pooling: what makes the representation: ``"class_token"`` or ``"patch_mean"`` of the tokens after the final norm, or
+            ``"global_average"`` of a feature map.
         name: shown in tables and figures.
         family: ``"CL"``, ``"MIM"`` or ``"other"``.
 
@@ -43,10 +43,10 @@ class Encoder:
         ValueError: an unknown pooling, a class token asked of a model without one.
     """
 
-    def __init__(self, model: VisionTransformer, mean: list[float], std: list[float], pooling: str, name: str = "encoder", family: str = "other"):
+    def __init__(self, model: nn.Module, mean: list[float], std: list[float], pooling: str, name: str = "encoder", family: str = "other"):
         if pooling not in POOLINGS:
             raise ValueError(f"pooling is one of {POOLINGS}, got {pooling!r}")
-        if pooling == "class_token" and model.num_prefix_tokens == 0:
+        if pooling == "class_token" and getattr(model, "num_prefix_tokens", 0) == 0:
             raise ValueError(f"{name} has no class token to pool; use pooling 'patch_mean'")
         self.model = model.eval().requires_grad_(False)
         self.mean, self.std = torch.tensor(mean).reshape(1, -1, 1, 1), torch.tensor(std).reshape(1, -1, 1, 1)
@@ -89,13 +89,9 @@ class Encoder:
             raise ValueError(f"{self.name} takes {channels} channel(s), got images of shape {tuple(images.shape)}")
         return (images - self.mean.to(images)) / self.std.to(images)
 
-    def pool(self, tokens: Tensor) -> Tensor:
-        """Tokens ``(batch, prefix + patches, width)`` to representations ``(batch, width)``."""
-        return tokens[:, 0] if self.pooling == "class_token" else tokens[:, self.prefix_tokens :].mean(1)
-
     def __call__(self, images: Tensor) -> Tensor:
         """Representation ``(batch, width)`` of images ``(batch, channels, height, width)`` in [0, 1]."""
-        return self.pool(self.model.forward_features(self.normalise(images)))
+        return represent(self.model, self.normalise(images), self.pooling)
 
     @torch.no_grad()
     def representations(self, images: Tensor, batch_size: int = 256) -> Tensor:
@@ -139,6 +135,14 @@ class Encoder:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def represent(model: nn.Module, normalised: Tensor, pooling: str) -> Tensor:
+    """Representation ``(batch, width)`` by a timm model of images that are already normalised; see :class:`Encoder` for ``pooling``."""
+    features = model.forward_features(normalised)
+    if pooling == "global_average":
+        return features.mean((2, 3))
+    return features[:, 0] if pooling == "class_token" else features[:, model.num_prefix_tokens :].mean(1)
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from lib.encoders.architecture import build_vit
+from lib.encoders.architecture import build
 from lib.encoders.card import CHECKPOINTS, Card, file_sha256, read_card
 from lib.encoders.encoder import Encoder
 
@@ -44,6 +43,12 @@ def split_tensors(tensors: dict[str, Tensor], extras: list[str], path: Path) -> 
     return {name.removeprefix("encoder."): tensor for name, tensor in tensors.items() if name.startswith("encoder.")}
 
 
+def token_layout(model: nn.Module) -> tuple[int, int | None]:
+    """Number of prefix tokens and side of a patch in pixels; (0, None) for a model without tokens."""
+    patches = getattr(model, "patch_embed", None)
+    return getattr(model, "num_prefix_tokens", 0), patches.patch_size[0] if patches is not None else None
+
+
 def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
     """The encoder of a card, such as ``"fashion/moco-v3-s"``.
 
@@ -57,16 +62,15 @@ def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
     card = read_card(root / f"{name}.yaml")
     path = root / f"{name}.safetensors"
     state = split_tensors(load_tensors(card, path), card.extras, path)
-    model = timm.create_model(card.architecture, **card.arguments)
+    model = build(card.architecture, card.arguments)
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit {card.architecture}: {error}") from error
-    if model.num_prefix_tokens != card.prefix_tokens or model.patch_embed.patch_size[0] != card.patch_size:
-        raise ValueError(
-            f"{name}: the card says {card.prefix_tokens} prefix tokens and patches of {card.patch_size} px, the model has"
-            f" {model.num_prefix_tokens} and {model.patch_embed.patch_size[0]} px"
-        )
+    layout = token_layout(model)
+    expected = card.prefix_tokens, card.patch_size
+    if layout != expected:
+        raise ValueError(f"{name}: the card says {expected} prefix tokens and pixels a patch side, the model has {layout}")
     return Encoder(model, card.mean, card.std, card.pooling, name=name, family=card.family)
 
 
@@ -74,7 +78,7 @@ def random_encoder(card: Card, seed: int = 0) -> Encoder:
     """The null reference: the architecture, positions and pooling of a card with random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = build_vit(card.arguments, card.architecture)
+        model = build(card.architecture, card.arguments)
     return Encoder(model, card.mean, card.std, card.pooling, name="random weights", family="other")
 
 

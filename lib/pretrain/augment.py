@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from lib.data.fashion import on_background
+from lib.data.fashion import Images, on_background
 
 
 def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
@@ -21,13 +21,13 @@ def _chosen(n: int, probability: float, generator: Generator) -> Tensor:
     return (torch.rand(n, generator=generator) < probability).reshape(-1, 1, 1, 1)
 
 
-def random_background(images: Tensor, masks: Tensor | None, generator: Generator, probability: float = 1 / 3) -> Tensor:
+def random_background(batch: Images, generator: Generator, probability: float = 1 / 3) -> Tensor:
     """Put the objects of a random share of the images on a random grey level; images without masks stay as they are."""
-    if masks is None:
-        return images
-    level = _uniform(len(images), 0, 1, generator)
-    chosen = torch.rand(len(images), generator=generator) < probability
-    return on_background(images, masks, torch.where(chosen, level, torch.zeros_like(level)))
+    if batch.masks is None:
+        return batch.images
+    level = _uniform(len(batch), 0, 1, generator)
+    chosen = torch.rand(len(batch), generator=generator) < probability
+    return on_background(batch.images, batch.masks, torch.where(chosen, level, torch.zeros_like(level)))
 
 
 def random_resized_crop(
@@ -60,7 +60,9 @@ def _grey(images: Tensor) -> Tensor:
     return (images * weights).sum(1, keepdim=True)
 
 
-def color_jitter(images: Tensor, generator: Generator, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.2, probability: float = 0.8) -> Tensor:
+def color_jitter(
+    images: Tensor, generator: Generator, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.2, probability: float = 0.8
+) -> Tensor:
     """Scale brightness, contrast and, for colour images, saturation by factors in [1 − s, 1 + s]."""
     n = len(images)
     factor = lambda strength: _uniform(n, 1 - strength, 1 + strength, generator).reshape(-1, 1, 1, 1)  # noqa: E731
@@ -103,16 +105,15 @@ def solarize(images: Tensor, generator: Generator, threshold: float = 0.5, proba
     return torch.where(chosen & (images > threshold), 1 - images, images)
 
 
-def contrastive_view(images: Tensor, masks: Tensor | None, generator: Generator, second: bool = False) -> Tensor:
+def contrastive_view(batch: Images, generator: Generator, second: bool = False) -> Tensor:
     """One view of MoCo v3's asymmetric pair: the first always blurs, the second blurs rarely and may solarize.
 
     Args:
-        images: ``(n, channels, height, width)`` in [0, 1].
-        masks: ``(n, 1, height, width)`` object masks for the background augmentation, or None.
+        batch: images in [0, 1], with object masks for the background augmentation where there are any.
         generator: source of every random parameter.
         second: draw the second kind of view.
     """
-    view = random_background(images, masks, generator)
+    view = random_background(batch, generator)
     view = random_resized_crop(view, generator)
     view = color_jitter(view, generator)
     view = random_grayscale(view, generator)

@@ -4,14 +4,13 @@ Chen, Xie, He (2021), *An Empirical Study of Training Self-Supervised Vision Tra
 https://github.com/facebookresearch/moco-v3/blob/c349e6e24f40d3fedb22d973f92defa4cedf37a7/moco/builder.py
 """
 
-import copy
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from lib.data.fashion import Images
 from lib.pretrain.augment import contrastive_view
+from lib.pretrain.heads import cosine_momentum, frozen_copy, mlp, momentum_update
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
@@ -34,30 +33,10 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     return F.cross_entropy(logits, torch.arange(len(queries), device=logits.device)) * (2 * temperature)
 
 
-def mlp(layers: int, inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Linear layers without bias, BatchNorm and ReLU between them, BatchNorm without affine parameters at the end."""
-    modules: list[nn.Module] = []
-    for layer in range(layers):
-        width_in, width_out = inputs if layer == 0 else hidden, outputs if layer == layers - 1 else hidden
-        modules.append(nn.Linear(width_in, width_out, bias=False))
-        if layer < layers - 1:
-            modules += [nn.BatchNorm1d(width_out), nn.ReLU(inplace=True)]
-        else:
-            modules.append(nn.BatchNorm1d(width_out, affine=False))
-    return nn.Sequential(*modules)
-
-
-@torch.no_grad()
-def momentum_update(target: nn.Module, online: nn.Module, momentum: float) -> None:
-    """Exponential moving average of the parameters: θ_target ← m θ_target + (1 − m) θ_online."""
-    for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
-        slow.lerp_(fast, 1 - momentum)
-
-
 class MoCoV3(nn.Module):
     """Two views, a momentum encoder, projector and predictor, symmetric InfoNCE.
 
-    A ViT's patch projection stays random (the paper's section 4.2, "stop gradient right after the first layer").
+    A ViT's patch projection stays random, which keeps its training stable (the paper's section 4.2).
 
     Args:
         encoder: network from images to ``(n, features)``.
@@ -65,25 +44,29 @@ class MoCoV3(nn.Module):
         hidden, outputs: widths of projector and predictor (4096 and 256 in the paper).
         temperature: τ of :func:`info_nce` (0.2 for ViTs).
         momentum: of the momentum encoder, raised to 1 along a half cosine.
+        random_patches: keep a ViT's patch projection as it was initialised.
+        convolutional: heads for a ResNet, as in the official code: a projector of 2 layers, a predictor without the last norm.
     """
 
     family = "CL"
-    pooling = "class_token"
 
-    def __init__(self, encoder: nn.Module, features: int, hidden: int = 512, outputs: int = 128, temperature: float = 0.2, momentum: float = 0.99):
+    def __init__(
+        self, encoder: nn.Module, features: int, hidden: int = 512, outputs: int = 128, temperature: float = 0.2, momentum: float = 0.99,
+        random_patches: bool = True, convolutional: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        if hasattr(encoder, "patch_embed"):
+        if random_patches and hasattr(encoder, "patch_embed"):
             encoder.patch_embed.requires_grad_(False)
         self.encoder = encoder
-        self.projector = mlp(3, features, hidden, outputs)
-        self.predictor = mlp(2, outputs, hidden, outputs)
-        self.momentum_encoder = copy.deepcopy(encoder).requires_grad_(False)
-        self.momentum_projector = copy.deepcopy(self.projector).requires_grad_(False)
+        self.projector = mlp(2 if convolutional else 3, features, hidden, outputs)
+        self.predictor = mlp(2, outputs, hidden, outputs, last_norm=not convolutional)
+        self.momentum_encoder = frozen_copy(encoder)
+        self.momentum_projector = frozen_copy(self.projector)
         self.temperature, self.momentum = temperature, momentum
 
-    def draw(self, images: Tensor, masks: Tensor | None, generator: Generator) -> tuple[Tensor, ...]:
+    def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: two views of each image."""
-        return contrastive_view(images, masks, generator), contrastive_view(images, masks, generator, second=True)
+        return contrastive_view(batch, generator), contrastive_view(batch, generator, second=True)
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Symmetric loss of two views, each ``(n, channels, height, width)``, normalised."""
@@ -94,6 +77,6 @@ class MoCoV3(nn.Module):
 
     def update(self, progress: float) -> None:
         """Move the momentum encoder; ``progress`` in [0, 1] is the share of the training done."""
-        momentum = 1 - 0.5 * (1 + math.cos(math.pi * progress)) * (1 - self.momentum)
+        momentum = cosine_momentum(self.momentum, progress)
         momentum_update(self.momentum_encoder, self.encoder, momentum)
         momentum_update(self.momentum_projector, self.projector, momentum)

@@ -8,6 +8,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Generator, Tensor, nn
 
+from lib.data.fashion import Images
 from lib.pretrain.augment import random_background, random_resized_crop
 from lib.pretrain.masking import block_mask
 
@@ -59,7 +60,6 @@ class SimMIM(nn.Module):
     """
 
     family = "MIM"
-    pooling = "patch_mean"
 
     def __init__(self, encoder: VisionTransformer, features: int, mask_rate: float = 0.6, block: int = 2):
         super().__init__()
@@ -70,10 +70,10 @@ class SimMIM(nn.Module):
         self.decoder = nn.Linear(features, self.patch_size**2 * encoder.patch_embed.proj.in_channels)
         self.mask_rate, self.block = mask_rate, block
 
-    def draw(self, images: Tensor, masks: Tensor | None, generator: Generator) -> tuple[Tensor, ...]:
+    def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: one lightly cropped view and its mask."""
-        view = random_resized_crop(random_background(images, masks, generator), generator, scale=(0.67, 1.0))
-        return view, block_mask(len(images), self.grid, self.mask_rate, generator, self.block)
+        view = random_resized_crop(random_background(batch, generator), generator, scale=(0.67, 1.0))
+        return view, block_mask(len(batch), self.grid, self.mask_rate, generator, self.block)
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
         """Predicted patches ``(n, patches, p²·c)``, normalised like ``images``, from images masked at ``mask``."""

@@ -1,8 +1,8 @@
 """Do two queries of a head look at the same place?"""
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from lib.probes.cosine import pairwise_cosine
 from lib.probes.patch_attention import check_attention
 
 
@@ -23,8 +23,4 @@ def query_similarity(attention: Tensor) -> Tensor:
         ValueError: attention that is not row-stochastic, fewer than 2 tokens.
     """
     check_attention(attention)
-    tokens = attention.shape[-1]
-    if tokens < 2:
-        raise ValueError(f"expected at least 2 tokens to compare, got {tokens}")
-    total = F.normalize(attention, dim=-1).sum(-2)
-    return (total.square().sum(-1) - tokens) / (tokens * (tokens - 1))
+    return pairwise_cosine(attention)

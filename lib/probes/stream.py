@@ -9,10 +9,23 @@ from tqdm import tqdm
 from lib.encoders.encoder import Block, Encoder
 from lib.probes.patch_attention import patch_attention
 
+Statistic = Callable[[Tensor], Tensor]
 
-def attention_statistics(
-    encoder: Encoder, images: Tensor, statistics: dict[str, Callable[[Tensor], Tensor]], batch_size: int = 128
-) -> dict[str, Tensor]:
+
+def batch_statistics(encoder: Encoder, batch: Tensor, statistics: dict[str, Statistic]) -> dict[str, Tensor]:
+    """Statistics of one batch from one forward pass: name -> ``(batch, depth, heads)``."""
+    rows: dict[str, list[Tensor]] = {name: [] for name in statistics}
+
+    def look(block: Block) -> None:
+        attention = patch_attention(block.attention, encoder.prefix_tokens)
+        for name, statistic in statistics.items():
+            rows[name].append(statistic(attention))
+
+    encoder.observe(batch, look)
+    return {name: torch.stack(values, dim=1) for name, values in rows.items()}
+
+
+def attention_statistics(encoder: Encoder, images: Tensor, statistics: dict[str, Statistic], batch_size: int = 128) -> dict[str, Tensor]:
     """Each statistic of the patch-to-patch attention, for every image, block and head.
 
     Only the results are kept: memory does not grow with images × tokens².
@@ -26,16 +39,6 @@ def attention_statistics(
     Returns:
         name -> ``(n, depth, heads)``.
     """
-    batches: dict[str, list[Tensor]] = {name: [] for name in statistics}
-    for batch in tqdm(images.split(batch_size), desc=encoder.name, unit="batch", leave=False):
-        rows: dict[str, list[Tensor]] = {name: [] for name in statistics}
-
-        def look(block: Block) -> None:
-            attention = patch_attention(block.attention, encoder.prefix_tokens)
-            for name, statistic in statistics.items():
-                rows[name].append(statistic(attention))
-
-        encoder.observe(batch, look)
-        for name, values in rows.items():
-            batches[name].append(torch.stack(values, dim=1))
-    return {name: torch.cat(values) for name, values in batches.items()}
+    batches = tqdm(images.split(batch_size), desc=encoder.name, unit="batch", leave=False)
+    found = [batch_statistics(encoder, batch, statistics) for batch in batches]
+    return {name: torch.cat([results[name] for results in found]) for name in statistics}

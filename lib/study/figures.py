@@ -71,7 +71,7 @@ def depth_figure(
     axes.set_xlabel("relative depth" if relative else "block")
     axes.set_ylabel(ylabel)
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
+    axes.legend(fontsize=10, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
     axes.set_title(f"{int(table['n'].max())} images", loc="right", fontsize=9, y=-0.24)
     return figure
 
@@ -110,17 +110,16 @@ def attention_map_figure(image: Tensor, maps: dict[str, Tensor], queries: Sequen
         queries: (row, column) of each query patch.
         patch_size: in pixels.
     """
-    depth = max(len(m) for m in maps.values())
-    lines = [(name, q) for name in maps for q in range(len(queries))]
-    figure, grid = plt.subplots(len(lines), depth + 1, figsize=(7.2, 0.72 * len(lines) + 0.2), squeeze=False)
-    for number, (line, (name, q)) in enumerate(zip(grid, lines, strict=True)):
-        row, column = queries[q]
-        show_image(line[0], image, "" if number else "block")
-        line[0].add_patch(query_box(row, column, patch_size))
-        line[0].text(-0.1, 0.5, f"{short(name)}\nquery {q + 1}", transform=line[0].transAxes, ha="right", va="center", fontsize=8)
-        for block, axes in enumerate(line[1:]):
-            show_image(axes, maps[name][block, q], "" if number else f"{block + 1}", cmap="viridis", vmin=0, vmax=None)
-            axes.add_patch(query_box(row, column, 1))
+    figure = plt.figure(figsize=(5.4, len(maps) * (0.62 * len(queries) + 0.45)))
+    for part, (name, blocks) in zip(np.atleast_1d(figure.subfigures(len(maps), 1)), maps.items(), strict=True):
+        part.suptitle(short(name), x=0, ha="left", fontsize=11, fontweight="bold")
+        grid = part.subplots(len(queries), len(blocks) + 1, squeeze=False)
+        for q, (row, column) in enumerate(queries):
+            show_image(grid[q, 0], image, "" if q else "block")
+            grid[q, 0].add_patch(query_box(row, column, patch_size))
+            for block, axes in enumerate(grid[q, 1:]):
+                show_image(axes, blocks[block, q], "" if q else f"{block + 1}", cmap="viridis", vmin=0, vmax=None)
+                axes.add_patch(query_box(row, column, 1))
     return figure
 
 

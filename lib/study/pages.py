@@ -34,7 +34,7 @@ def verdicts_page(claims: pd.DataFrame) -> str:
     """*What holds?*: every judged claim, by paper."""
     parts = ["# What holds?\n", "Every claim judged so far, read from the results of the notebooks. The rules are on [a page of their own](claims.md).\n"]
     for paper, rows in claims.groupby("paper"):
-        pages = ", ".join(f"[{page}]({page}.ipynb)" for page in dict.fromkeys(rows["page"]))
+        pages = ", ".join(f"[]({page}.ipynb)" for page in dict.fromkeys(rows["page"]))
         parts.append(f"## {PAPERS.get(paper, paper)}\n\nFrom {pages}.\n\n{claims_html(rows)}\n")
     if claims.empty:
         parts.append("No claim has been judged yet.\n")
@@ -49,7 +49,7 @@ def status_page(records: list[dict]) -> str:
     rows = [
         {
             "page": record["notebook"],
-            "computed": record["date"].replace("+00:00", " UTC").replace("T", " "),
+            "computed": f"{record['date'][:16].replace('T', ' ')} UTC",
             "seconds": record["seconds"],
             "commit": record["commit"][:10] + (" and uncommitted changes" if record["uncommitted_changes"] else ""),
             "key": record["fingerprint"]["key"][:12],

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lib.data.fashion import Images
 from lib.pretrain import augment
 from lib.pretrain.augment import color_jitter, contrastive_view, gaussian_blur, random_background, random_grayscale, random_resized_crop, solarize
 
@@ -19,14 +20,18 @@ def pictures(n, channels=1, size=12):
     return F.interpolate(coarse, size=size, mode="bilinear").clamp(0, 1)
 
 
+def batch(images, masks=None):
+    return Images(images, torch.zeros(len(images), dtype=torch.int64), masks, ("thing",))
+
+
 AUGMENTATIONS = {
     "crop": random_resized_crop,
     "jitter": lambda x, g: color_jitter(x, g, probability=1.0),
     "blur": lambda x, g: gaussian_blur(x, g, probability=1.0),
     "solarize": lambda x, g: solarize(x, g, probability=0.5),
-    "background": lambda x, g: random_background(x, x[:, :1] > 0.5, g, probability=1.0),
-    "view 1": lambda x, g: contrastive_view(x, x[:, :1] > 0.5, g),
-    "view 2": lambda x, g: contrastive_view(x, None, g, second=True),
+    "background": lambda x, g: random_background(batch(x, x[:, :1] > 0.5), g, probability=1.0),
+    "view 1": lambda x, g: contrastive_view(batch(x, x[:, :1] > 0.5), g),
+    "view 2": lambda x, g: contrastive_view(batch(x), g, second=True),
 }
 on_every_augmentation = pytest.mark.parametrize("operation", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
 
@@ -126,10 +131,11 @@ def test_grayscale_leaves_grey_images_and_turns_colour_to_luminance():
 def test_blur_keeps_constant_images_and_the_mean_of_an_inner_dot(channels):
     constant = torch.rand(8, channels, 1, 1, generator=seeded()).expand(-1, -1, 9, 9)
     assert torch.allclose(gaussian_blur(constant, seeded(), sigma=(0.5, 2), probability=1), constant, atol=1e-6)
-    dot = torch.zeros(8, channels, 17, 17)
-    dot[:, :, 8, 8] = torch.arange(1.0, channels + 1)  # another brightness in each channel
+    dot, brightness = torch.zeros(8, channels, 17, 17), torch.arange(1.0, channels + 1)
+    dot[:, :, 8, 8] = brightness
     blurred = gaussian_blur(dot, seeded(), sigma=(0.5, 2), probability=1)
     assert torch.allclose(blurred.sum((2, 3)), dot.sum((2, 3)), atol=1e-5)
+    assert torch.allclose(blurred, blurred[:, :1] * brightness.reshape(-1, 1, 1), atol=1e-6)  # the channels of an image share its width
     for symmetric in (blurred.flip(2), blurred.flip(3), blurred.transpose(2, 3)):
         assert torch.allclose(blurred, symmetric, atol=1e-6)
 
@@ -150,7 +156,7 @@ def test_solarize_inverts_above_the_threshold():
 def test_a_third_of_the_images_get_a_grey_background_and_objects_stay():
     images, masks = pictures(3000, size=6), torch.zeros(3000, 1, 6, 6, dtype=torch.bool)
     masks[:, :, 1:4, 2:5] = True
-    found = random_background(images, masks, seeded())
+    found = random_background(batch(images, masks), seeded())
     changed = (found != images).flatten(1).any(1)
     assert changed.float().mean().item() == pytest.approx(1 / 3, abs=0.03)
     assert torch.equal(found[masks], images[masks]) and torch.equal(found[~changed], images[~changed])
@@ -161,7 +167,7 @@ def test_a_third_of_the_images_get_a_grey_background_and_objects_stay():
 
 def test_without_masks_the_background_stays():
     images = pictures(9)
-    assert random_background(images, None, seeded(), probability=1.0) is images
+    assert random_background(batch(images), seeded(), probability=1.0) is images
 
 
 def test_the_views_are_asymmetric(monkeypatch):
@@ -170,8 +176,8 @@ def test_the_views_are_asymmetric(monkeypatch):
         plain = getattr(augment, name)
         default = inspect.signature(plain).parameters["probability"].default
         monkeypatch.setattr(augment, name, lambda x, g, name=name, plain=plain, p=default, **o: calls.append((name, o.get("probability", p))) or plain(x, g, **o))
-    contrastive_view(pictures(2), None, seeded())
+    contrastive_view(batch(pictures(2)), seeded())
     assert calls == [("gaussian_blur", 1.0)]
     calls.clear()
-    contrastive_view(pictures(2), None, seeded(), second=True)
+    contrastive_view(batch(pictures(2)), seeded(), second=True)
     assert calls == [("gaussian_blur", 0.1), ("solarize", 0.2)]

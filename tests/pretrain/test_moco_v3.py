@@ -83,6 +83,12 @@ def test_only_the_online_branch_gets_gradients_and_the_patch_projection_none(moc
         assert (parameter.grad is None) == frozen == (not parameter.requires_grad), name
 
 
+def test_the_patch_projection_learns_where_asked(make_vit, views):
+    moco = MoCoV3(make_vit(), features=24, hidden=16, outputs=8, random_patches=False)
+    moco(*views).backward()
+    assert moco.encoder.patch_embed.proj.weight.grad.abs().max() > 0
+
+
 def test_the_loss_crosses_the_views(moco, views):
     moco.eval()  # batch statistics aside
     query = [moco.predictor(moco.projector(moco.encoder(view))) for view in views]
@@ -108,8 +114,8 @@ def test_the_momentum_rises_to_one_along_a_half_cosine(moco, progress, momentum)
             assert torch.allclose(parameter, torch.tensor(1 - momentum), atol=1e-7)
 
 
-def test_the_drawn_views_differ_and_depend_on_the_generator_alone(moco, images):
-    first, second = moco.draw(images, None, torch.Generator().manual_seed(0))
-    assert first.shape == second.shape == images.shape and not torch.allclose(first, second, atol=0.1)
-    again = moco.draw(images, None, torch.Generator().manual_seed(0))
+def test_the_drawn_views_differ_and_depend_on_the_generator_alone(moco, batch):
+    first, second = moco.draw(batch, torch.Generator().manual_seed(0))
+    assert first.shape == second.shape == batch.images.shape and not torch.allclose(first, second, atol=0.1)
+    again = moco.draw(batch, torch.Generator().manual_seed(0))
     assert torch.equal(again[0], first) and torch.equal(again[1], second)

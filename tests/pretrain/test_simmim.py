@@ -87,8 +87,8 @@ def test_everything_learns_and_predictions_of_visible_patches_get_no_gradient(si
     assert not [name for name, parameter in simmim.named_parameters() if parameter.requires_grad and parameter.grad is None]
 
 
-def test_draws_a_view_and_a_mask_of_sixty_percent(simmim, images):
-    view, mask = simmim.draw(images, None, torch.Generator().manual_seed(0))
-    assert view.shape == images.shape and mask.shape == (5, 49) and (mask.sum(1) == 30).all()
-    again = simmim.draw(images, None, torch.Generator().manual_seed(0))
+def test_draws_a_view_and_a_mask_of_sixty_percent(simmim, batch):
+    view, mask = simmim.draw(batch, torch.Generator().manual_seed(0))
+    assert view.shape == batch.images.shape and mask.shape == (5, 49) and (mask.sum(1) == 30).all()
+    again = simmim.draw(batch, torch.Generator().manual_seed(0))
     assert torch.equal(again[0], view) and torch.equal(again[1], mask)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lib.probes.attention_distance import attention_distance
+from lib.probes.key_entropy import key_entropy
 from lib.probes.local_attention import local_attention
 from lib.probes.normalized_mutual_information import normalized_mutual_information
 from lib.probes.patch_attention import check_attention, patch_attention
@@ -13,6 +14,7 @@ METRICS = {  # of attention on a grid of 2 × 3
     "distance": lambda a: attention_distance(a, (2, 3), 16),
     "nmi": normalized_mutual_information,
     "similarity": query_similarity,
+    "entropy": key_entropy,
     "local": lambda a: local_attention(a, (2, 3)),
 }
 on_every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)

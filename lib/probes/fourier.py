@@ -1,0 +1,46 @@
+"""Which spatial frequencies a feature map carries."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Convention = Literal["official", "nyquist"]
+
+
+def relative_log_amplitude(tokens: Tensor, grid: tuple[int, int], convention: Convention = "official") -> Tensor:
+    """Log amplitude of patch tokens along the frequency diagonal, relative to the constant part.
+
+    F = log(|FFT₂(x)| + 1e-6) per channel, averaged over channels; Δ(f) = F(f, f) − F(0, 0), f = 0, 1, … in cycles per grid.
+
+    With a grid of N patches a side, frequency f is 2π f / N. The official code shifts the spectrum, takes the second half of the diagonal
+    and so ends at f = ⌈N/2⌉ − 1, which is 6π/7 for 14 × 14 patches: the Nyquist frequency was shifted to the other end. ``"nyquist"``
+    also gives f = N/2 where N is even; where N is odd both conventions end at f = (N − 1)/2 and are the same.
+
+    Park et al. (2023), Fig. 9;
+    https://github.com/naver-ai/cl-vs-mim/blob/eafe516bddb302fb137f9c0dfbac9f95c4ede052/representation_analysis.ipynb
+
+    Args:
+        tokens: ``(batch, patches, width)`` without prefix tokens, patches row by row.
+        grid: patches (down, across), square.
+        convention: where the diagonal ends.
+
+    Returns:
+        ``(batch, frequencies)``, natural logarithm; the first is 0, the last is the value the paper plots by depth.
+
+    Raises:
+        ValueError: a grid that is not square or does not fit, an unknown convention.
+
+    >>> wave = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(2, 2) + 1.0  # a checkerboard on a constant
+    >>> relative_log_amplitude(wave.reshape(1, 16, 1), (4, 4), "nyquist")[0, -1].item()
+    0.0
+    """
+    if convention not in ("official", "nyquist"):
+        raise ValueError(f"convention is 'official' or 'nyquist', got {convention!r}")
+    side = grid[0]
+    if grid[0] != grid[1] or tokens.ndim != 3 or tokens.shape[1] != side * side:
+        raise ValueError(f"expected tokens (batch, {grid[0]} · {grid[1]}, width) of a square grid, got shape {tuple(tokens.shape)}")
+    amplitude = torch.fft.fft2(tokens.mT.unflatten(2, grid)).abs()
+    last = side // 2 if convention == "nyquist" else (side + 1) // 2 - 1
+    diagonal = torch.diagonal((amplitude + 1e-6).log().mean(1), dim1=-2, dim2=-1)[:, : last + 1]
+    return diagonal - diagonal[:, :1]

@@ -1,0 +1,56 @@
+"""How many directions tokens, and images, spread over."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def _log_eigenvalues(vectors: Tensor) -> Tensor:
+    """Natural logs of the eigenvalues of the covariance of ``(…, n, width)``, largest first, the rank at most n − 1 of them."""
+    n, width = vectors.shape[-2:]
+    if n < 2:
+        raise ValueError(f"a covariance needs at least 2 vectors, got {n}")
+    centred = vectors - vectors.mean(-2, keepdim=True)
+    singular = torch.linalg.svdvals(centred)[..., : min(n - 1, width)]
+    tiny = torch.finfo(singular.dtype).tiny
+    return 2 * singular.clamp(min=tiny**0.5).log() - math.log(n - 1)
+
+
+def token_spectrum(tokens: Tensor) -> Tensor:
+    """Log eigenvalues of the covariance of one image's patch tokens.
+
+    λ = eig(cov(tokens)), log λ₁ ≥ log λ₂ ≥ …; the author averages these over images and calls them singular values. They are the
+    squared singular values of the centred token matrix over n − 1. Subtract the first for relative values.
+
+    Park et al. (2023), Fig. 7, after the author's pseudo-code (github.com/naver-ai/cl-vs-mim, issue 2).
+
+    Args:
+        tokens: ``(images, patches, width)`` without prefix tokens.
+
+    Returns:
+        ``(images, min(patches − 1, width))``.
+
+    >>> token_spectrum(torch.tensor([[[0.0, 0.0], [2.0, 0.0], [1.0, 1.5]]])).exp()[0].round(decimals=2).tolist()
+    [1.0, 0.75]
+    """
+    if tokens.ndim != 3:
+        raise ValueError(f"expected tokens (images, patches, width), got shape {tuple(tokens.shape)}")
+    return _log_eigenvalues(tokens)
+
+
+def image_spectrum(pooled: Tensor) -> Tensor:
+    """Log eigenvalues of the covariance of image representations over a set of images.
+
+    Park et al. (2023), Fig. 7, after the author's pseudo-code (github.com/naver-ai/cl-vs-mim, issue 2), where an image is the mean of its patch
+    tokens.
+
+    Args:
+        pooled: ``(images, width)``.
+
+    Returns:
+        ``(min(images − 1, width),)``, largest first.
+    """
+    if pooled.ndim != 2:
+        raise ValueError(f"expected representations (images, width), got shape {tuple(pooled.shape)}")
+    return _log_eigenvalues(pooled)

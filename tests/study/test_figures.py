@@ -1,0 +1,178 @@
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+
+from lib.study import figures
+from lib.study.figures import STYLES, attention_map_figure, depth_figure, image_rows, query_box, score_figure, show_image, training_figure, use_style
+from lib.study.tables import COLUMNS
+
+FAMILIES = {"fashion/moco": "CL", "fashion/simmim": "MIM", "random weights": "other"}
+BLOCKS = (4, 2, 5)
+SHORT = ["moco", "simmim", "random weights"]
+
+
+@pytest.fixture(autouse=True)
+def style(monkeypatch):
+    """The book's style inside a test, the former style after it, no figure left open."""
+    monkeypatch.setattr(figures, "set_matplotlib_formats", lambda *formats: None)  # needs a running notebook
+    with plt.rc_context():
+        plt.switch_backend("agg")
+        use_style()
+        yield
+    plt.close("all")
+
+
+def depth_table():
+    rows = [
+        (encoder, depth, head, metric, value, value - 0.05, value + 0.1, 9)
+        for encoder, blocks in zip(FAMILIES, BLOCKS, strict=True)
+        for depth in range(1, blocks + 1)
+        for metric in ("nmi", "distance")
+        for head, value in (("mean", blocks / depth), (1, 99.0))
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def score_table():
+    return pd.DataFrame([(e, None, None, m, i + 0.5, i + 0.25, i + 1.5, 9) for i, (e, m) in enumerate((e, m) for m in ("k-NN", "probe") for e in FAMILIES)], columns=COLUMNS)
+
+
+def log(scale=1.0):
+    return pd.DataFrame({"images": [64, 128], "loss": [2.0 * scale, scale], "knn_accuracy": [0.5, 0.75], "representation_std": [1.0, 0.9]})
+
+
+def maps(depth):
+    return torch.rand(depth, 2, 7, 7, generator=torch.Generator().manual_seed(depth))
+
+
+LOGS = {"fashion/moco": log(), "fashion/simmim": log(0.5)}
+IMAGE = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(0))
+PUBLISHED = pd.DataFrame({"relative_depth": [0.5, 1.0], "value": [0.2, 0.1]})
+QUERIES = [(0, 6), (5, 2)]
+FIGURES = {
+    "depth": lambda: depth_figure(depth_table(), "nmi", FAMILIES, "NMI", {"uniform": 0.5}, PUBLISHED, relative=True),
+    "images": lambda: image_rows({"grey": torch.zeros(3, 1, 8, 8), "colour": torch.ones(2, 3, 8, 8)}),
+    "maps": lambda: attention_map_figure(IMAGE, {"fashion/moco": maps(1), "fashion/simmim": maps(1)}, QUERIES, 4),
+    "training": lambda: training_figure(LOGS, FAMILIES),
+    "scores": lambda: score_figure(score_table(), FAMILIES),
+}
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_equal_inputs_give_equal_files(draw):
+    def svg():
+        file = io.BytesIO()
+        draw().savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()
+
+    first = svg()
+    plt.figure()  # a figure in between changes nothing
+    assert svg() == first and first.count(b"<path") > 1
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 6), (6, 0), (2, 5)])
+@pytest.mark.parametrize("patch_size", [1, 4])
+def test_the_query_box_covers_exactly_its_patch(row, column, patch_size):
+    side, zoom = 7 * patch_size, 8 if patch_size > 1 else 20  # each image pixel is zoom × zoom pixels of the figure
+    figure = plt.figure(figsize=(side * zoom / 100,) * 2, dpi=100, layout="none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    show_image(axes, np.zeros((side, side)))
+    box = query_box(row, column, patch_size)
+    assert not box.get_fill()
+    box.set(fill=True, facecolor="#ff0000", linewidth=0, antialiased=False)
+    axes.add_patch(box)
+    figure.canvas.draw()
+    red = np.asarray(figure.canvas.buffer_rgba())[..., 0] == 255
+    patch = np.zeros((7, 7), bool)
+    patch[row, column] = True
+    expected = np.kron(patch, np.ones((patch_size * zoom,) * 2, bool))
+    assert np.array_equal(red, expected), (np.argwhere(red)[[0, -1]], np.argwhere(expected)[[0, -1]])
+
+
+def box_of(axes):
+    (box,) = axes.patches
+    return box.get_xy(), box.get_width(), box.get_height()
+
+
+def test_attention_maps_stand_by_encoder_then_query_then_block():
+    attention = {"fashion/moco": maps(2), "simmim": maps(3)}  # of different depth
+    figure = attention_map_figure(IMAGE, attention, QUERIES, 4)
+    panels = iter(figure.axes)
+    for blocks in attention.values():
+        for q, (row, column) in enumerate(QUERIES):
+            picture = next(panels)
+            assert np.array_equal(picture.images[0].get_array(), IMAGE[0]) and box_of(picture) == ((column * 4 - 0.5, row * 4 - 0.5), 4, 4)
+            for block, of_queries in enumerate(blocks):
+                panel = next(panels)
+                assert np.array_equal(panel.images[0].get_array(), of_queries[q]) and box_of(panel) == ((column - 0.5, row - 0.5), 1, 1)
+                assert panel.images[0].get_clim() == (0, pytest.approx(of_queries[q].max().item()))
+                assert panel.get_title() == ("" if q else str(block + 1))
+    assert not list(panels)
+    assert {"moco", "simmim"} <= {text.get_text() for text in figure.findobj(Text)}
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_depth_figure_draws_the_mean_over_heads_of_one_metric(relative):
+    axes = depth_figure(depth_table(), "nmi", FAMILIES, "NMI", {"uniform": 0.5}, PUBLISHED, relative).axes[0]
+    curves = {line.get_label(): line for line in axes.lines}
+    for name, family, blocks in zip(SHORT, FAMILIES.values(), BLOCKS, strict=True):
+        depth = np.arange(1, blocks + 1)
+        assert curves[name].get_xdata() == pytest.approx(depth / blocks if relative else depth)
+        assert curves[name].get_ydata() == pytest.approx(blocks / depth)
+        assert curves[name].get_color() == STYLES[family]["color"]
+    assert len({(line.get_linestyle(), line.get_marker()) for line in map(curves.get, SHORT)}) == 3  # told apart without colour
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((1 - 0.05, 4 + 0.1))
+    assert curves["published MoCo v3, ViT-B/16"].get_xdata() == pytest.approx([0.5, 1])
+    assert set(curves["uniform"].get_ydata()) == {0.5} and "uniform" in [text.get_text() for text in axes.get_legend().get_texts()]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("relative depth" if relative else "block", "NMI")
+    assert axes.get_title(loc="right") == "9 images" and axes.get_ylim()[0] == 0
+
+
+def test_images_are_drawn_as_they_are():
+    colour = torch.rand(3, 4, 5)
+    rows = {"one": torch.rand(2, 1, 4, 4), "two": colour[None]}
+    figure = image_rows(rows)
+    first, second, third, empty = figure.axes
+    assert np.array_equal(first.images[0].get_array(), rows["one"][0, 0]) and np.array_equal(second.images[0].get_array(), rows["one"][1, 0])
+    assert np.allclose(third.images[0].get_array(), colour.permute(1, 2, 0)) and not empty.images
+    assert first.images[0].get_clim() == (0, 1)  # a dark image stays dark
+    assert [axes.texts[0].get_text() for axes in (first, third)] == ["one", "two"]
+
+
+def test_a_score_figure_has_a_panel_for_each_metric_and_a_row_for_each_encoder():
+    scores = score_table()
+    figure = score_figure(scores, FAMILIES)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["k-NN", "probe"]
+    names = dict(zip(FAMILIES, SHORT, strict=True))
+    for axes, metric in zip(figure.axes, ("k-NN", "probe"), strict=True):
+        labels = {tick: label.get_text() for tick, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+        for container, (encoder, family) in zip(axes.containers, reversed(FAMILIES.items()), strict=True):
+            (value,), (y,) = container.lines[0].get_data()
+            expected = scores[(scores["encoder"] == encoder) & (scores["metric"] == metric)].iloc[0]
+            assert labels[y] == names[encoder] and value == expected["value"] and container.lines[0].get_color() == STYLES[family]["color"]
+            assert container.lines[2][0].get_segments()[0][:, 0].tolist() == [expected["low"], expected["high"]]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "moco"  # the first stands on top
+
+
+def test_a_training_figure_has_a_panel_for_each_quantity():
+    figure = training_figure(LOGS, FAMILIES)
+    for axes, column in zip(figure.axes, ("loss", "knn_accuracy", "representation_std"), strict=True):
+        for line, name, values in zip(axes.lines, SHORT[:2], LOGS.values(), strict=True):
+            assert line.get_label() == name and line.get_xdata() == pytest.approx([0.064, 0.128]) and line.get_ydata() == pytest.approx(values[column].to_numpy())
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#121212"])
+@pytest.mark.parametrize("colour", [figures.INK, *(style["color"] for style in STYLES.values())])
+def test_lines_and_ink_read_on_both_pages(page, colour):
+    def luminance(value):
+        return np.dot([c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(value)], [0.2126, 0.7152, 0.0722])
+
+    light, dark = sorted((luminance(page), luminance(colour)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) > (4 if colour == figures.INK else 3)  # WCAG: 3 for graphics

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from lib.study.intervals import bootstrap_mean
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+@pytest.mark.parametrize("sample", [normal(50), np.random.default_rng(1).exponential(size=30), np.array([0.0, 1.0, 1.0, 0.0, 1.0] * 8)], ids=["normal", "skewed", "scores"])
+def test_agrees_with_scipy(sample):
+    mean, low, high = bootstrap_mean(sample, resamples=4000)
+    reference = stats.bootstrap((sample,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    error = 0.2 * stats.sem(sample)  # three Monte-Carlo standard errors of both quantiles
+    assert mean == pytest.approx(sample.mean())
+    assert low == pytest.approx(reference.low, abs=error) and high == pytest.approx(reference.high, abs=error)
+
+
+def test_equals_resampling_in_loops():
+    sample = normal(7)
+    counts = np.random.default_rng(4).multinomial(7, [1 / 7] * 7, size=500)
+    means = sorted(np.mean([value for value, count in zip(sample, row, strict=True) for _ in range(count)]) for row in counts)
+    _, low, high = bootstrap_mean(sample, resamples=500, seed=4)
+    at = lambda share: np.interp(share * 499, np.arange(500), means)  # noqa: E731
+    assert (low, high) == pytest.approx((at(0.025), at(0.975)))
+
+
+def test_covers_the_true_mean_about_95_times_in_100():
+    _, low, high = bootstrap_mean(normal(60, 2000), resamples=500)
+    covered = ((low < 0) & (high > 0)).mean()
+    assert 0.92 < covered < 0.96  # slightly below 0.95, as known of the percentile bootstrap
+
+
+@pytest.mark.parametrize("shape", [(9,), (9, 3), (9, 2, 4), (1, 2)])
+def test_shapes(shape):
+    found = bootstrap_mean(normal(*shape), resamples=50)
+    assert all(part.shape == shape[1:] for part in found)
+    assert (found[1] <= found[0] + 1e-12).all() and (found[0] <= found[2] + 1e-12).all()
+
+
+def test_each_column_is_treated_alone_and_all_calls_share_the_resamples():
+    a, b = normal(40, seed=1), normal(40, seed=2)
+    together = np.array(bootstrap_mean(np.stack([a, b], 1)))
+    assert together[:, 0].tolist() == pytest.approx([*bootstrap_mean(a)], abs=1e-14)
+    assert together[:, 1].tolist() == pytest.approx([*bootstrap_mean(b)], abs=1e-14)
+    shifted = np.array(bootstrap_mean(a + 5)) - 5
+    assert shifted == pytest.approx(np.array(bootstrap_mean(a)), abs=1e-12)
+
+
+def test_differences_on_the_same_images_are_paired():
+    easy = 10 * normal(40, seed=1)  # images differ far more than encoders
+    other = easy + 0.5 + 0.1 * normal(40, seed=2)
+    _, low, high = bootstrap_mean(other - easy)
+    assert 0.45 < low < high < 0.55
+    _, low, high = bootstrap_mean(other)
+    assert high - low > 4
+
+
+def test_the_seed_decides():
+    assert bootstrap_mean(normal(20), seed=1) == bootstrap_mean(normal(20), seed=1) != bootstrap_mean(normal(20), seed=2)
+
+
+def test_equal_images_leave_no_doubt():
+    assert bootstrap_mean(np.full(5, 0.3)) == pytest.approx((0.3, 0.3, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(3.0, r"got shape \(\)"), ([], r"got shape \(0,\)"), (np.zeros((0, 4)), r"got shape \(0, 4\)"), ([1, np.nan], "finite"), ([1, -np.inf], "finite")],
+)
+def test_refusals(values, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap_mean(values)
