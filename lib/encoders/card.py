@@ -72,7 +72,7 @@ def read_card(path: Path) -> Card:
     """Read a card.
 
     Raises:
-        FileNotFoundError: no such card; the message lists the cards of that folder.
+        FileNotFoundError: no such card; the message lists the cards of this repository.
         ValueError: not YAML, missing or unknown fields, or a value that is not allowed.
     """
     path = Path(path)

@@ -142,7 +142,8 @@ def represent(model: nn.Module, normalised: Tensor, pooling: str) -> Tensor:
     features = model.forward_features(normalised)
     if pooling == "global_average":
         return features.mean((2, 3))
-    return features[:, 0] if pooling == "class_token" else features[:, model.num_prefix_tokens :].mean(1)
+    pooled = features[:, 0] if pooling == "class_token" else features[:, model.num_prefix_tokens :].mean(1)
+    return model.fc_norm(pooled) if hasattr(model, "fc_norm") else pooled  # the last norm of ViTs that pool before it
 
 
 @contextmanager

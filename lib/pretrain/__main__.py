@@ -119,7 +119,7 @@ def main() -> None:
         write_card(card, folder / f"{name}.yaml")
 
     held_out = load_fashion("test").subset(torch.arange(1000))
-    train(objective, load_fashion("train"), held_out, recipe, folder, name, MEAN, STD, pooling, export)
+    train(objective, load_fashion("train"), held_out, recipe, folder / name, MEAN, STD, pooling, export)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from lib.data.fashion import Images
 from lib.pretrain.augment import contrastive_view
+from lib.pretrain.distributed import gather
 from lib.pretrain.heads import cosine_momentum, frozen_copy, mlp, momentum_update
 
 
@@ -50,9 +51,9 @@ class BYOL(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Symmetric loss of two views, each ``(n, channels, height, width)``, normalised."""
-        prediction_1, prediction_2 = (self.predictor(self.projector(self.encoder(view))) for view in (view_1, view_2))
+        prediction_1, prediction_2 = (self.predictor(self.projector(gather(self.encoder(view)))) for view in (view_1, view_2))
         with torch.no_grad():
-            target_1, target_2 = (self.momentum_projector(self.momentum_encoder(view)) for view in (view_1, view_2))
+            target_1, target_2 = (self.momentum_projector(gather(self.momentum_encoder(view))) for view in (view_1, view_2))
         return regression_loss(prediction_1, target_2) + regression_loss(prediction_2, target_1)
 
     def update(self, progress: float) -> None:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from lib.data.fashion import Images
 from lib.pretrain.augment import contrastive_view
+from lib.pretrain.distributed import gather
 from lib.pretrain.heads import cosine_momentum, frozen_copy, momentum_update
 
 
@@ -71,9 +72,9 @@ class DINO(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Mean of both directions, for views ``(n, channels, height, width)``, normalised; remembers the teacher's mean logits."""
-        student_1, student_2 = self.head(self.encoder(view_1)), self.head(self.encoder(view_2))
+        student_1, student_2 = self.head(gather(self.encoder(view_1))), self.head(gather(self.encoder(view_2)))
         with torch.no_grad():
-            teacher_1, teacher_2 = (self.teacher_head(self.teacher_encoder(view)) for view in (view_1, view_2))
+            teacher_1, teacher_2 = (self.teacher_head(gather(self.teacher_encoder(view))) for view in (view_1, view_2))
             self.batch_centre = torch.cat([teacher_1, teacher_2]).mean(0)
         pairs = (student_1, teacher_2), (student_2, teacher_1)
         return sum(dino_loss(student, teacher, self.centre, *self.temperatures) for student, teacher in pairs) / 2

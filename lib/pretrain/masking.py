@@ -10,7 +10,7 @@ def block_mask(n: int, grid: tuple[int, int], mask_rate: float, generator: Gener
     """Mask exactly ⌈mask_rate · patches⌉ patches per image, in blocks of ``block`` × ``block``.
 
     The grid is tiled with blocks at a random offset per image; blocks are masked in random order until the
-    count is reached, so at most one block is cut. On a grid that the blocks divide, at zero offset, this is SimMIM's mask
+    count is reached, so at most one block is cut. SimMIM, whose blocks divide the grid, has no offset and counts whole blocks
     (Xie et al. 2022, section 3.2; https://github.com/microsoft/SimMIM/blob/d3e29bcac950b83edc34ca33fe4404f38309052c/data/data_simmim.py#L20-L46).
 
     Args:
@@ -29,11 +29,11 @@ def block_mask(n: int, grid: tuple[int, int], mask_rate: float, generator: Gener
         raise ValueError(f"mask_rate is a share in (0, 1), got {mask_rate}")
     rows, columns = grid
     offset = torch.randint(block, (n, 2), generator=generator)
-    tiles_across = columns // block + 1
+    tiles_down, tiles_across = ((side + block - 2) // block + 1 for side in grid)
     row = (torch.arange(rows) + offset[:, :1]) // block
     column = (torch.arange(columns) + offset[:, 1:]) // block
     tile = (row[:, :, None] * tiles_across + column[:, None, :]).flatten(1)
-    order = torch.rand(n, (rows // block + 1) * tiles_across, generator=generator).gather(1, tile)
+    order = torch.rand(n, tiles_down * tiles_across, generator=generator).gather(1, tile)
     # ties inside a block are broken at random, below the resolution at which blocks differ
     order = order.double() + 1e-9 * torch.rand(order.shape, generator=generator, dtype=torch.float64)
     masked = order.topk(math.ceil(mask_rate * rows * columns), dim=1).indices

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from lib.data.fashion import Images
 from lib.pretrain.augment import contrastive_view
+from lib.pretrain.distributed import gather
 from lib.pretrain.heads import cosine_momentum, frozen_copy, mlp, momentum_update
 
 
@@ -70,9 +71,9 @@ class MoCoV3(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Symmetric loss of two views, each ``(n, channels, height, width)``, normalised."""
-        query_1, query_2 = (self.predictor(self.projector(self.encoder(view))) for view in (view_1, view_2))
+        query_1, query_2 = (self.predictor(self.projector(gather(self.encoder(view)))) for view in (view_1, view_2))
         with torch.no_grad():
-            key_1, key_2 = (self.momentum_projector(self.momentum_encoder(view)) for view in (view_1, view_2))
+            key_1, key_2 = (self.momentum_projector(gather(self.momentum_encoder(view))) for view in (view_1, view_2))
         return info_nce(query_1, key_2, self.temperature) + info_nce(query_2, key_1, self.temperature)
 
     def update(self, progress: float) -> None:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from lib.data.fashion import Images
 from lib.pretrain.augment import contrastive_view
+from lib.pretrain.distributed import gather
 from lib.pretrain.heads import mlp
 
 
@@ -55,7 +56,7 @@ class SimCLR(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Loss of two views, each ``(n, channels, height, width)``, normalised."""
-        return nt_xent(self.projector(self.encoder(view_1)), self.projector(self.encoder(view_2)), self.temperature)
+        return nt_xent(self.projector(gather(self.encoder(view_1))), self.projector(gather(self.encoder(view_2))), self.temperature)
 
     def update(self, progress: float) -> None:
         """Nothing to do after a step."""

@@ -8,6 +8,7 @@ from torch import Generator, Tensor, nn
 
 from lib.data.fashion import Images
 from lib.pretrain.augment import contrastive_view
+from lib.pretrain.distributed import gather
 from lib.pretrain.heads import mlp
 
 
@@ -43,7 +44,7 @@ class SimSiam(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Symmetric loss of two views, each ``(n, channels, height, width)``, normalised."""
-        z_1, z_2 = self.projector(self.encoder(view_1)), self.projector(self.encoder(view_2))
+        z_1, z_2 = self.projector(gather(self.encoder(view_1))), self.projector(gather(self.encoder(view_2)))
         p_1, p_2 = self.predictor(z_1), self.predictor(z_2)
         return (negative_cosine(p_1, z_2) + negative_cosine(p_2, z_1)) / 2
 

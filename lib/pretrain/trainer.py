@@ -4,6 +4,7 @@ import csv
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,24 +15,19 @@ from tqdm import tqdm
 
 from lib.data.fashion import Images
 from lib.encoders.encoder import represent
+from lib.pretrain.distributed import mean_over_processes, own_rows, parallel, rank, start
 from lib.pretrain.recipe import Recipe, batch_indices, optimizer_for, seeded
 from lib.probes.knn import knn_accuracy
 
 LOG_FIELDS = ("step", "images", "seconds", "loss", "learning_rate", "representation_std", "knn_accuracy")
 
 
-def atomic_save(state: dict, path: Path) -> None:
-    """Write to a temporary name, then rename: a kill never leaves half a file."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
 @torch.no_grad()
 def representations(encoder: nn.Module, pooling: str, images: Tensor, mean: float, std: float) -> Tensor:
-    """Representations ``(n, width)`` during training; the encoder is left in training mode."""
+    """Representations ``(n, width)`` during training, on the CPU; the encoder is left in training mode."""
     encoder.eval()
-    found = torch.cat([represent(encoder, (chunk - mean) / std, pooling) for chunk in images.split(256)])
+    device = next(encoder.parameters(), images).device
+    found = torch.cat([represent(encoder, ((chunk - mean) / std).to(device), pooling).float().cpu() for chunk in images.split(256)])
     encoder.train()
     return found
 
@@ -43,13 +39,53 @@ def monitor(objective: nn.Module, pooling: str, bank: Images, queries: Images, m
     return spread, knn_accuracy(known, bank.labels, asked, queries.labels).mean().item()
 
 
+@dataclass
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        step: steps done.
+        seconds: spent on them.
+        losses: of the steps since the last row of the log.
+        rows: of the log.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    rows: list[list] = field(default_factory=list)
+
+
+def restore(stem: Path, objective: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Load the last saved state, ``STEM.resume.pt`` and ``STEM.csv``, if there is one."""
+    resume = stem.with_name(f"{stem.name}.resume.pt")
+    if not resume.exists():
+        return Progress()
+    state = torch.load(resume, weights_only=True, map_location="cpu")
+    objective.load_state_dict(state["objective"])
+    optimizer.load_state_dict(state["optimizer"])
+    with stem.with_name(f"{stem.name}.csv").open() as file:
+        rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= state["step"]]
+    return Progress(state["step"], state["seconds"], state["losses"], rows)
+
+
+def save(stem: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write what :func:`restore` reads, the state last: a kill in between leaves the state before, and rows that the next start drops."""
+    log, resume = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.resume.pt")
+    with log.with_suffix(".csv.tmp").open("w", newline="") as file:
+        csv.writer(file).writerows([LOG_FIELDS, *progress.rows])
+    os.replace(log.with_suffix(".csv.tmp"), log)
+    state = dict(objective=objective.state_dict(), optimizer=optimizer.state_dict())
+    torch.save(state | dict(step=progress.step, seconds=progress.seconds, losses=progress.losses), resume.with_suffix(".tmp"))
+    os.replace(resume.with_suffix(".tmp"), resume)
+
+
 def train(
     objective: nn.Module,
     data: Images,
     held_out: Images,
     recipe: Recipe,
-    folder: Path,
-    name: str,
+    stem: Path,
     mean: float,
     std: float,
     pooling: str,
@@ -58,62 +94,60 @@ def train(
 ) -> None:
     """Train to the end of the recipe, continuing from the last saved state; an interrupted training loses the steps since then.
 
-    Resuming gives the same weights as an uninterrupted run, because a step's draws depend on (seed, step) alone.
+    Resuming gives the same weights as an uninterrupted run, because a step's draws depend on (seed, step) alone. Under torchrun the
+    processes share each batch (see :mod:`lib.pretrain.distributed`); process 0 watches and writes.
 
     Args:
         objective: module with ``encoder``, ``draw``, ``forward`` and ``update``.
         data, held_out: training images; images for the k-NN watch (the first 2,000 of ``data`` are its bank).
-        folder, name: where ``name.csv`` (log) and ``name.resume.pt`` (state) go.
+        recipe: how long and how fast.
+        stem: path without ending: ``STEM.csv`` is the log, ``STEM.resume.pt`` the state.
         mean, std: normalisation of the images.
         pooling: what makes the representation that the k-NN watch sees.
         export: called with the images seen and the seconds spent whenever a state is saved.
         stop_after: stop at this step as if killed after saving (for tests and for giving time back).
+
+    Raises:
+        FloatingPointError: the loss is not finite; the last saved state stays.
     """
-    resume, log = folder / f"{name}.resume.pt", folder / f"{name}.csv"
+    device = start()
+    objective.to(device).train()
     optimizer = optimizer_for(objective, recipe)
-    step, seconds, losses, rows = 0, 0.0, [], []
-    if resume.exists():
-        state = torch.load(resume, weights_only=True)
-        objective.load_state_dict(state["objective"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds, losses = state["step"], state["seconds"], state["losses"]
-        rows = [row for row in csv.reader(log.open())][1:]
-        rows = [row for row in rows if int(row[0]) <= step]
+    progress = restore(stem, objective, optimizer)
+    loss_of = parallel(objective, device)
     bank = data.subset(torch.arange(min(2000, len(data))))
-    objective.train()
-    bar = tqdm(total=recipe.steps, initial=step, desc=name, unit="step", mininterval=10)
-    started = time.perf_counter() - seconds
-    while step < recipe.steps:
+    bar = tqdm(total=recipe.steps, initial=progress.step, desc=stem.name, unit="step", mininterval=10, disable=rank() > 0)
+    started = time.perf_counter() - progress.seconds
+    while progress.step < recipe.steps:
+        step = progress.step
         batch = data.subset(batch_indices(step, recipe.batch_size, len(data), recipe.seed))
         drawn = objective.draw(batch, seeded(recipe.seed, 1, step))
-        drawn = tuple((t - mean) / std if t.is_floating_point() else t for t in drawn)
+        drawn = tuple(own_rows((t - mean) / std if t.is_floating_point() else t).to(device) for t in drawn)
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        loss = objective(*drawn)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss = loss_of(*drawn)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"{name}: the loss is {loss.item()} at step {step}; the last good state is {resume}")
+            raise FloatingPointError(f"{stem.name}: the loss is {loss.item()} at step {step}; the last good state is {stem}.resume.pt")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(objective.parameters(), recipe.clip)
         optimizer.step()
         objective.update(step / recipe.steps)
-        losses.append(loss.item())
-        step += 1
+        progress.losses.append(mean_over_processes(loss))
+        progress.step = step = step + 1
+        progress.seconds = time.perf_counter() - started
         bar.update()
-        if step % max(1, recipe.steps // recipe.rows) == 0 or step == recipe.steps:
+        if rank() == 0 and (step % max(1, recipe.steps // recipe.rows) == 0 or step == recipe.steps):
             spread, accuracy = monitor(objective, pooling, bank, held_out, mean, std)
-            seconds = time.perf_counter() - started
-            mean_loss, rate = sum(losses) / len(losses), recipe.rate(step - 1)
-            seen = [step, step * recipe.batch_size, round(seconds)]
-            rows.append([*seen, f"{mean_loss:.5f}", f"{rate:.3e}", f"{spread:.4f}", f"{accuracy:.4f}"])
+            mean_loss, rate = sum(progress.losses) / len(progress.losses), recipe.rate(step - 1)
+            seen = [step, step * recipe.batch_size, round(progress.seconds)]
+            progress.rows.append([*seen, f"{mean_loss:.5f}", f"{rate:.3e}", f"{spread:.4f}", f"{accuracy:.4f}"])
             bar.set_postfix(loss=f"{mean_loss:.3f}", knn=f"{accuracy:.3f}")
-            losses = []
-        if step % recipe.save_every == 0 or step in (recipe.steps, stop_after):
-            seconds = time.perf_counter() - started
-            atomic_save(dict(objective=objective.state_dict(), optimizer=optimizer.state_dict(), step=step, seconds=seconds, losses=losses), resume)
-            with log.open("w", newline="") as file:
-                csv.writer(file).writerows([LOG_FIELDS, *rows])
-            export(step * recipe.batch_size, round(seconds))
+            progress.losses = []
+        if rank() == 0 and (step % recipe.save_every == 0 or step in (recipe.steps, stop_after)):
+            export(step * recipe.batch_size, round(progress.seconds))
+            save(stem, objective, optimizer, progress)
         if step == stop_after:
             break
     bar.close()

@@ -46,7 +46,6 @@ def line_with_interval(axes: Axes, x: Sequence[float], rows: pd.DataFrame, famil
 
 def depth_figure(
     table: pd.DataFrame, metric: str, families: dict[str, str], ylabel: str, references: dict[str, float] | None = None, published: pd.DataFrame | None = None,
-    relative: bool = False,
 ) -> Figure:  # fmt: skip
     """A metric by depth: heads averaged, one curve an encoder, bands are 95 % intervals over images.
 
@@ -56,9 +55,9 @@ def depth_figure(
         families: encoder name -> family, in drawing order.
         ylabel: what is drawn, with its unit.
         references: label -> height of a horizontal line.
-        published: columns ``relative_depth``, ``value``: drawn thin, on the relative-depth axis.
-        relative: draw depth / number of blocks instead of the block number.
+        published: columns ``relative_depth``, ``value``: drawn thin; the axis is then depth / number of blocks instead of the block number.
     """
+    relative = published is not None
     figure, axes = plt.subplots()
     for encoder, family in families.items():
         rows = table[(table["encoder"] == encoder) & (table["metric"] == metric) & (table["head"] == "mean")]
@@ -66,7 +65,7 @@ def depth_figure(
         line_with_interval(axes, depth / depth.max() if relative else depth, rows, family, short(encoder))
     for label, height in (references or {}).items():
         axes.axhline(height, color=INK, linewidth=1.5, linestyle=(0, (6, 2, 1, 2)), label=label)
-    if published is not None:
+    if relative:
         axes.plot(published["relative_depth"], published["value"], color=INK, linewidth=1, marker=".", label="published MoCo v3, ViT-B/16")
     axes.set_xlabel("relative depth" if relative else "block")
     axes.set_ylabel(ylabel)

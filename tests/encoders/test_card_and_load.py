@@ -50,7 +50,8 @@ def test_round_trip(store, tensors, encoder, images, tmp_path):
     store(tensors)
     loaded = load_encoder("group/tiny", tmp_path)
     assert torch.equal(loaded(images), encoder(images))
-    assert (loaded.name, loaded.family, loaded.pooling, loaded.mean.item(), loaded.std.item()) == ("group/tiny", "CL", "class_token", *map(pytest.approx, (0.3, 0.35)))
+    assert (loaded.name, loaded.family, loaded.pooling) == ("group/tiny", "CL", "class_token")
+    assert (loaded.mean.item(), loaded.std.item()) == pytest.approx((0.3, 0.35))
 
 
 def test_half_precision_files_are_read_in_single_precision(store, tensors, encoder, images, tmp_path):
@@ -102,7 +103,7 @@ def test_refuses_tensors(store, tensors, tmp_path, change, message):
 @pytest.mark.parametrize("changes", [dict(prefix_tokens=0), dict(patch_size=16)])
 def test_refuses_another_token_layout_than_the_cards(store, tensors, tmp_path, changes):
     store(tensors, **changes)
-    with pytest.raises(ValueError, match="the card says .* the model has 1 and 4 px"):
+    with pytest.raises(ValueError, match=r"the card says .*, the model has \D*1\D+4"):
         load_encoder("group/tiny", tmp_path)
 
 

@@ -209,7 +209,10 @@ def test_larger_images_have_a_larger_grid(encoder, size, grid):
 
 @pytest.mark.parametrize(
     ("arguments", "pooling", "message"),
-    [(dict(), "cls", "one of .*'class_token', 'patch_mean'.*, got 'cls'"), (dict(class_token=False, global_pool="avg", fc_norm=False), "class_token", "has no class token")],
+    [
+        (dict(), "cls", "one of .*'class_token', 'patch_mean'.*, got 'cls'"),
+        (dict(class_token=False, global_pool="avg", fc_norm=False), "class_token", "has no class token"),
+    ],
 )
 def test_refuses_a_pooling(make_vit, arguments, pooling, message):
     with pytest.raises(ValueError, match=message):

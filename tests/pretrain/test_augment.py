@@ -111,7 +111,9 @@ def test_saturation_keeps_the_luminance_and_leaves_grey_pixels():
     assert torch.allclose(color_jitter(grey, seeded(), brightness=0, contrast=0, saturation=0.2, probability=1), grey, atol=1e-6)
 
 
-@pytest.mark.parametrize("operation", [color_jitter, random_grayscale, partial(gaussian_blur, sigma=(0.4, 0.5)), solarize], ids=["jitter", "grey", "blur", "solarize"])
+@pytest.mark.parametrize(
+    "operation", [color_jitter, random_grayscale, partial(gaussian_blur, sigma=(0.4, 0.5)), solarize], ids=["jitter", "grey", "blur", "solarize"]
+)
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_chosen_share_changes_and_the_others_stay_identical(operation, share):
     images = pictures(600, 3, 6)
@@ -172,10 +174,16 @@ def test_without_masks_the_background_stays():
 
 def test_the_views_are_asymmetric(monkeypatch):
     calls = []
-    for name in ("gaussian_blur", "solarize"):
-        plain = getattr(augment, name)
-        default = inspect.signature(plain).parameters["probability"].default
-        monkeypatch.setattr(augment, name, lambda x, g, name=name, plain=plain, p=default, **o: calls.append((name, o.get("probability", p))) or plain(x, g, **o))
+
+    def watch(operation):
+        def watched(images, generator, probability=inspect.signature(operation).parameters["probability"].default):
+            calls.append((operation.__name__, probability))
+            return operation(images, generator, probability=probability)
+
+        return watched
+
+    for operation in (gaussian_blur, solarize):
+        monkeypatch.setattr(augment, operation.__name__, watch(operation))
     contrastive_view(batch(pictures(2)), seeded())
     assert calls == [("gaussian_blur", 1.0)]
     calls.clear()

@@ -35,7 +35,12 @@ def test_masked_l1_equals_loops_and_gives_no_gradient_outside_the_mask():
     assert torch.allclose(prediction.grad.abs(), mask[..., None].expand_as(prediction).double() / count)
 
 
-LAYOUTS = {"dynamic": dict(), "fixed": dict(dynamic_img_size=False), "registers": dict(reg_tokens=3), "no class token": dict(class_token=False, global_pool="avg", fc_norm=False)}
+LAYOUTS = {
+    "dynamic": dict(),
+    "fixed": dict(dynamic_img_size=False),
+    "registers": dict(reg_tokens=3),
+    "no class token": dict(class_token=False, global_pool="avg", fc_norm=False),
+}
 
 
 @pytest.fixture(params=LAYOUTS.values(), ids=LAYOUTS)

@@ -11,8 +11,9 @@ from lib.encoders.card import Card, file_sha256, write_card
 from lib.encoders.load import load_encoder
 from lib.pretrain import trainer
 from lib.pretrain.moco_v3 import MoCoV3
+from lib.pretrain.recipe import Recipe, batch_indices
 from lib.pretrain.simmim import SimMIM
-from lib.pretrain.trainer import LOG_FIELDS, Recipe, batch_indices, export_weights, monitor, optimizer_for, seeded, train
+from lib.pretrain.trainer import LOG_FIELDS, export_weights, monitor, train
 
 POOLING = {"moco-v3": "class_token", "simmim": "patch_mean"}
 OBJECTIVES = {"moco-v3": lambda vit: MoCoV3(vit, features=24, hidden=16, outputs=8), "simmim": lambda vit: SimMIM(vit, features=24)}
@@ -45,7 +46,7 @@ def run(data, tmp_path):
         exported = []
         (tmp_path / folder).mkdir(exist_ok=True)
         held_out, export = data.subset(torch.arange(9)), lambda images, seconds: exported.append(images)
-        train(objective, data, held_out, recipe, tmp_path / folder, "tiny", 0.3, 0.35, "patch_mean", export, stop_after)
+        train(objective, data, held_out, recipe, tmp_path / folder / "tiny", 0.3, 0.35, "patch_mean", export, stop_after)
         return exported
 
     return run
@@ -94,13 +95,10 @@ def test_a_killed_training_goes_on_from_the_last_saved_state(run, objective, tmp
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["tiny.csv", "tiny.resume.pt"]
 
 
-@pytest.mark.xfail(strict=True, raises=FileNotFoundError, reason="lib/pretrain/trainer.py saves the state before the log that goes with it")
 def test_a_kill_between_state_and_log_loses_no_row(run, objective, tmp_path, monkeypatch):
-    save = trainer.atomic_save
-    monkeypatch.setattr(trainer, "atomic_save", lambda *arguments: kill(save(*arguments)))
-    with pytest.raises(Killed):
-        run(objective("simmim"), "parts", replace(EIGHT, save_every=2))
-    monkeypatch.setattr(trainer, "atomic_save", save)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(trainer.csv, "writer", kill)
+        run(objective("simmim"), "parts", replace(EIGHT, save_every=4))
     run(objective("simmim"), "parts")
     assert [row["step"] for row in rows(tmp_path / "parts")] == ["2", "4", "6", "8"]
 
@@ -183,55 +181,6 @@ def test_the_log_averages_the_losses_since_the_row_before(run, make_vit, tmp_pat
     assert [row["loss"] for row in rows(tmp_path / "stub")] == ["1.50000", "3.50000", "5.50000", "7.50000"]
 
 
-def test_the_learning_rate_warms_up_then_falls_along_a_half_cosine():
-    recipe = Recipe(images=64 * 1000, learning_rate=0.01, warmup=0.05)
-    assert recipe.steps == 1000
-    rates = [recipe.rate(step) for step in range(1001)]
-    assert [rates[0], rates[24], rates[49], rates[50]] == pytest.approx([0.01 / 50, 0.005, 0.01, 0.01])
-    assert rates[525] == pytest.approx(0.005) and rates[1000] == pytest.approx(0, abs=1e-12)
-    assert all(a < b for a, b in zip(rates[:49], rates[1:50], strict=True)) and all(a > b for a, b in zip(rates[50:-1], rates[51:], strict=True))
-
-
-@pytest.mark.parametrize(("n", "batch_size"), [(64, 8), (67, 8), (8, 8), (9, 4)])
-def test_each_epoch_is_a_fresh_permutation(n, batch_size):
-    per_epoch = n // batch_size
-    epochs = [torch.cat([batch_indices(epoch * per_epoch + i, batch_size, n, 3) for i in range(per_epoch)]) for epoch in range(4)]
-    for epoch in epochs:
-        assert len(epoch) == per_epoch * batch_size == len(epoch.unique()) and 0 <= epoch.min() and epoch.max() < n
-    assert len({tuple(epoch.tolist()) for epoch in epochs}) == 4
-    if n % batch_size:
-        assert len({tuple(sorted(epoch.tolist())) for epoch in epochs}) > 1  # not always the same images are dropped
-
-
-def test_the_images_of_a_step_depend_on_seed_and_step_alone():
-    expected = batch_indices(11, 8, 64, 0)
-    torch.manual_seed(99)
-    batch_indices(3, 8, 64, 1)
-    assert torch.equal(batch_indices(11, 8, 64, 0), expected) and not torch.equal(batch_indices(11, 8, 64, 1), expected)
-    with pytest.raises(ValueError, match="batch of 65 images needs at least as many images, got 64"):
-        batch_indices(0, 65, 64, 0)
-
-
-def test_generators_of_different_numbers_differ():
-    numbers = [(a, b, c) for a in range(4) for b in (0, 1) for c in range(30)] + [(0,), (0, 0), (1, 0)]
-    draws = {torch.randint(2**62, (1,), generator=seeded(*each)).item() for each in numbers}
-    assert len(draws) == len(numbers)
-
-
-def test_matrices_decay_and_vectors_tokens_and_frozen_parameters_do_not(objective):
-    for name in OBJECTIVES:
-        made = objective(name)
-        names = {id(parameter): label for label, parameter in made.named_parameters()}
-        decayed, plain = ([names[id(p)] for p in group["params"]] for group in optimizer_for(made, Recipe(64, weight_decay=0.3)).param_groups)
-        assert [group["weight_decay"] for group in optimizer_for(made, Recipe(64, weight_decay=0.3)).param_groups] == [0.3, 0.0]
-        assert all(label.endswith("weight") or label == "encoder.pos_embed" for label in decayed)
-        assert {"encoder.blocks.0.attn.qkv.weight", "encoder.blocks.1.mlp.fc2.weight"} <= set(decayed)
-        tokens = {"encoder.cls_token"} | ({"mask_token"} if name == "simmim" else set())
-        assert tokens | {"encoder.norm.weight", "encoder.norm.bias", "encoder.blocks.0.attn.qkv.bias"} <= set(plain)
-        assert not any(label.startswith("momentum_") or label in decayed for label in plain)
-        assert sorted(decayed + plain) == sorted(label for label, parameter in made.named_parameters() if parameter.requires_grad)
-
-
 class Pixels(nn.Module):
     """An encoder whose single token is the image, times a factor."""
 
@@ -239,7 +188,7 @@ class Pixels(nn.Module):
 
     def __init__(self, factor):
         super().__init__()
-        self.factor = factor
+        self.factor = nn.Parameter(torch.tensor(float(factor)))
 
     def forward_features(self, images):
         return images.flatten(1)[:, None] * self.factor + (self.factor == 0)
@@ -263,8 +212,8 @@ def test_exported_weights_load_strictly(objective, images, tmp_path, name, extra
     assert {label.split(".")[0] for label in tensors} == {"encoder", *extras}
     card = Card(
         method=name, family=made.family, architecture="vit_tiny_patch16_224", patch_size=4, prefix_tokens=1, mean=[0.3], std=[0.35], pooling=POOLING[name],
-        arguments=dict(img_size=28, patch_size=4, in_chans=1, embed_dim=24, depth=2, num_heads=3, num_classes=0, dynamic_img_size=True), images_seen=0, seconds=0,
-        command="", commit="", data="", seed=0, licence="", source="", sha256=file_sha256(tmp_path / "tiny.safetensors"), extras=list(extras),
+        arguments=dict(img_size=28, patch_size=4, in_chans=1, embed_dim=24, depth=2, num_heads=3, num_classes=0, dynamic_img_size=True),
+        images_seen=0, seconds=0, command="", commit="", data="", seed=0, licence="", source="", sha256=file_sha256(tmp_path / "tiny.safetensors"), extras=list(extras),
     )  # fmt: skip
     write_card(card, tmp_path / "tiny.yaml")
     loaded = load_encoder("tiny", tmp_path)

@@ -5,7 +5,9 @@ from lib.encoders.encoder import Encoder
 from lib.probes.attention_map import attention_maps
 
 
-@pytest.mark.parametrize("arguments", [dict(), dict(reg_tokens=4), dict(class_token=False, global_pool="avg", fc_norm=False)], ids=["class", "registers", "no prefix"])
+@pytest.mark.parametrize(
+    "arguments", [dict(), dict(reg_tokens=4), dict(class_token=False, global_pool="avg", fc_norm=False)], ids=["class", "registers", "no prefix"]
+)
 @pytest.mark.parametrize("size", [(28, 28), (16, 24)])
 def test_equals_the_rows_of_the_observed_attention(make_vit, arguments, size):
     encoder = Encoder(make_vit(**arguments), [0.3], [0.35], "patch_mean")

@@ -55,5 +55,5 @@ def test_in_unit_interval_and_blind_to_the_order_of_queries_and_keys(make_attent
 
 
 def test_refuses_a_single_token():
-    with pytest.raises(ValueError, match="at least 2 tokens to compare, got 1"):
+    with pytest.raises(ValueError, match="at least 2 .* to compare, got 1"):
         query_similarity(torch.ones(1, 1, 1, 1))

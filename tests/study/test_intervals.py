@@ -9,7 +9,10 @@ def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-@pytest.mark.parametrize("sample", [normal(50), np.random.default_rng(1).exponential(size=30), np.array([0.0, 1.0, 1.0, 0.0, 1.0] * 8)], ids=["normal", "skewed", "scores"])
+SAMPLES = {"normal": normal(50), "skewed": np.random.default_rng(1).exponential(size=30), "scores": np.array([0.0, 1.0, 1.0, 0.0, 1.0] * 8)}
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 def test_agrees_with_scipy(sample):
     mean, low, high = bootstrap_mean(sample, resamples=4000)
     reference = stats.bootstrap((sample,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)).confidence_interval

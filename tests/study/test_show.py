@@ -36,7 +36,8 @@ def test_depth_tables_have_blocks_down_and_encoders_across_in_the_order_asked_fo
 
 
 def test_score_tables_have_encoders_down_and_metrics_across():
-    scores = pd.DataFrame([(e, None, None, m, v, v - 0.1, v + 0.1, 9) for e, m, v in [("z", "k-NN", 0.5), ("a", "k-NN", 0.25), ("z", "probe", 0.75), ("a", "probe", 0.125)]], columns=COLUMNS)  # fmt: skip
+    values = [("z", "k-NN", 0.5), ("a", "k-NN", 0.25), ("z", "probe", 0.75), ("a", "probe", 0.125)]
+    scores = pd.DataFrame([(encoder, None, None, metric, v, v - 0.1, v + 0.1, 9) for encoder, metric, v in values], columns=COLUMNS)
     assert cells(show_scores(scores, "Caption").data) == [
         ["", "k-NN", "probe"],
         ["z", "0.5 [0.4, 0.6]", "0.75 [0.65, 0.85]"],
