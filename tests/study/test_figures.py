@@ -58,7 +58,7 @@ IMAGE = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(0))
 PUBLISHED = pd.DataFrame({"relative_depth": [0.5, 1.0], "value": [0.2, 0.1]})
 QUERIES = [(0, 6), (5, 2)]
 FIGURES = {
-    "depth": lambda: depth_figure(depth_table(), "nmi", FAMILIES, "NMI", {"uniform": 0.5}, PUBLISHED, relative=True),
+    "depth": lambda: depth_figure(depth_table(), "nmi", FAMILIES, "NMI", {"uniform": 0.5}, PUBLISHED),
     "images": lambda: image_rows({"grey": torch.zeros(3, 1, 8, 8), "colour": torch.ones(2, 3, 8, 8)}),
     "maps": lambda: attention_map_figure(IMAGE, {"fashion/moco": maps(1), "fashion/simmim": maps(1)}, QUERIES, 4),
     "training": lambda: training_figure(LOGS, FAMILIES),
