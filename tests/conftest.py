@@ -5,7 +5,7 @@ import timm
 import torch
 from hypothesis import settings
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.encoders.encoder import Encoder
 
 settings.register_profile("study", deadline=None, derandomize=True, database=None, max_examples=25)

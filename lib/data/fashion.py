@@ -6,7 +6,6 @@ Xiao, Rasul, Vollgraf (2017), *Fashion-MNIST: a Novel Image Dataset for Benchmar
 import gzip
 import hashlib
 import zlib
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -16,45 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.data.images import Images
+
 FASHION_CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 FASHION_ROOT = Path(__file__).resolve().parents[2] / "data" / "fashion-mnist"
 _FILES = {"train": "train", "test": "t10k"}
 _MASK_THRESHOLD = 0.06
-
-
-@dataclass(frozen=True)
-class Images:
-    """A data set in memory: the one small interface that every data source offers.
-
-    Attributes:
-        images: ``(n, channels, height, width)`` float in [0, 1].
-        labels: ``(n,)`` int64 class indices.
-        masks: ``(n, 1, height, width)`` bool, True on the object; None where no ground truth exists.
-        classes: name of each class.
-    """
-
-    images: Tensor
-    labels: Tensor
-    masks: Tensor | None
-    classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def subset(self, indices: Tensor) -> "Images":
-        """The images at ``indices`` ``(m,)``, in that order."""
-        masks = None if self.masks is None else self.masks[indices]
-        return Images(self.images[indices], self.labels[indices], masks, self.classes)
-
-    def sample(self, n: int, seed: int = 0) -> "Images":
-        """``n`` images drawn without replacement.
-
-        Raises:
-            ValueError: more images asked for than there are.
-        """
-        if not 1 <= n <= len(self):
-            raise ValueError(f"expected between 1 and {len(self)} images, got {n}")
-        return self.subset(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:n])
 
 
 def garment_mask(images: Tensor, threshold: float = _MASK_THRESHOLD) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10, ImageFolder
 from torchvision.transforms import functional as TF
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 
 
 def _read_image(path: str, size: int, channels: int) -> Tensor:

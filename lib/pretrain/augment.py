@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from lib.data.fashion import Images, on_background
+from lib.data.fashion import on_background
+from lib.data.images import Images
 
 
 def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:

@@ -6,7 +6,7 @@ Park et al. (2023), Fig. 12: L = (1 − λ) L_MIM + λ L_CL; λ = 0 is SimMIM, �
 from timm.models.vision_transformer import VisionTransformer
 from torch import Generator, Tensor, nn
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.pretrain.moco_v3 import MoCoV3
 from lib.pretrain.simmim import SimMIM
 

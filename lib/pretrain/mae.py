@@ -7,7 +7,7 @@ import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Generator, Tensor, nn
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.encoders.architecture import sincos_positions
 from lib.pretrain.augment import random_background, random_resized_crop
 from lib.pretrain.masking import block_mask

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.pretrain.augment import contrastive_view
 from lib.pretrain.distributed import gather
 from lib.pretrain.heads import cosine_momentum, frozen_copy, mlp, momentum_update

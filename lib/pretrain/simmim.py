@@ -8,7 +8,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Generator, Tensor, nn
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.pretrain.augment import random_background, random_resized_crop
 from lib.pretrain.masking import block_mask
 

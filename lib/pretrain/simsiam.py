@@ -6,7 +6,7 @@ Chen, He (2021), *Exploring Simple Siamese Representation Learning*, algorithm 1
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.pretrain.augment import contrastive_view
 from lib.pretrain.distributed import gather
 from lib.pretrain.heads import mlp

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.pretrain.augment import random_background, random_resized_crop
 
 

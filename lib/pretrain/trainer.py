@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.encoders.encoder import represent
 from lib.pretrain.distributed import mean_over_processes, own_rows, parallel, rank, start
 from lib.pretrain.recipe import Recipe, batch_indices, optimizer_for, seeded

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.pretrain import augment
 from lib.pretrain.augment import color_jitter, contrastive_view, gaussian_blur, random_background, random_grayscale, random_resized_crop, solarize
 

@@ -15,7 +15,7 @@ from lib.study.layout import ROOT
 WORKER = """
 import sys, timm, torch
 from pathlib import Path
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.pretrain.distributed import rank
 from lib.pretrain.moco_v3 import MoCoV3
 from lib.pretrain.recipe import Recipe

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from lib.data.fashion import Images
+from lib.data.images import Images
 from lib.encoders.card import Card, file_sha256, write_card
 from lib.encoders.load import load_encoder
 from lib.pretrain import trainer

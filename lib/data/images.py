@@ -1,0 +1,41 @@
+"""Images in memory: the one small interface that every data source offers."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set: images with labels and, where ground truth exists, object masks.
+
+    Attributes:
+        images: ``(n, channels, height, width)`` float in [0, 1].
+        labels: ``(n,)`` int64 class indices.
+        masks: ``(n, 1, height, width)`` bool, True on the object; None where no ground truth exists.
+        classes: name of each class.
+    """
+
+    images: Tensor
+    labels: Tensor
+    masks: Tensor | None
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, indices: Tensor) -> "Images":
+        """The images at ``indices`` ``(m,)``, in that order."""
+        masks = None if self.masks is None else self.masks[indices]
+        return Images(self.images[indices], self.labels[indices], masks, self.classes)
+
+    def sample(self, n: int, seed: int = 0) -> "Images":
+        """``n`` images drawn without replacement.
+
+        Raises:
+            ValueError: more images asked for than there are.
+        """
+        if not 1 <= n <= len(self):
+            raise ValueError(f"expected between 1 and {len(self)} images, got {n}")
+        return self.subset(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:n])
