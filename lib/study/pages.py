@@ -23,7 +23,8 @@ def summary(claims: pd.DataFrame) -> str:
         return "No claim has been judged yet.\n"
     counts = claims["verdict"].value_counts()
     total = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)
-    lines = [f"Of {len(claims)} claims tested so far: **{total}**.\n"]
+    encoders = "; ".join(sorted(set(claims["encoders"])))
+    lines = [f"Of {len(claims)} claims tested so far: **{total}**. Compared: {encoders}. Intervals are over test images, not over training seeds.\n"]
     for c in claims.itertuples():
         mark = f'<span class="verdict {c.verdict.replace(" ", "-")}">{c.verdict}</span>'
         lines.append(f"- {mark} {c.statement} ([{c.figure}]({c.page}.ipynb), effect {with_interval(c.effect, c.low, c.high)})")

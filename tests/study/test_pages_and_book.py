@@ -21,7 +21,7 @@ def claims():
 
 def test_summary_counts_and_names_what_failed(claims):
     text = summary(claims)
-    assert "1 reproduced, 1 not reproduced" in text and "−0.2 [−0.3, −0.1]" in text
+    assert "1 reproduced, 1 not reproduced" in text and "−0.2 [−0.3, −0.1]" in text and "Compared: a, b." in text
 
 
 def test_pages_without_results_say_so():
