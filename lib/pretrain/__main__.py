@@ -4,6 +4,7 @@ import argparse
 import subprocess
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -81,6 +82,18 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
+def free_stem(folder: Path, name: str) -> Path:
+    """Path without ending for a training's files; an encoder that is there without the state to continue from is not overwritten.
+
+    Raises:
+        SystemExit: such an encoder, with what to do.
+    """
+    stem = folder / name
+    if stem.with_name(f"{name}.yaml").exists() and not stem.with_name(f"{name}.resume.pt").exists():
+        raise SystemExit(f"the encoder {folder.name}/{name} is there already, without the state of its training: train another with NAME=…, or remove it")
+    return stem
+
+
 def main() -> None:
     """Parse the command line, train, export."""
     arguments = parse()
@@ -101,14 +114,14 @@ def main() -> None:
     command = f"make pretrain METHOD={arguments.method} SIZE={arguments.size} IMAGES={recipe.images} SEED={arguments.seed}{options}"
     weight = "" if arguments.weight is None else f"-{arguments.weight:g}"
     name = arguments.name or f"{arguments.method}{weight}-{arguments.size}" + (f"-seed{arguments.seed}" if arguments.seed else "")
-    folder = CHECKPOINTS / "fashion"
-    folder.mkdir(parents=True, exist_ok=True)
+    stem = free_stem(CHECKPOINTS / "fashion", name)
+    stem.parent.mkdir(parents=True, exist_ok=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
     prefix_tokens, patch_size = token_layout(encoder)
     pooling = "global_average" if resnet else method.pooling
 
     def export(images: int, seconds: int) -> None:
-        weights = folder / f"{name}.safetensors"
+        weights = stem.with_name(f"{name}.safetensors")
         export_weights(objective, method.extras, weights)
         card = Card(
             method=method.title, family=objective.family, architecture=architecture, arguments=model_arguments, patch_size=patch_size,
@@ -116,10 +129,10 @@ def main() -> None:
             data="Fashion-MNIST, training split (60,000 images), a random grey background on a third of the views",
             seed=arguments.seed, licence="MIT", source="trained in this repository", sha256=file_sha256(weights), extras=method.extras,
         )  # fmt: skip
-        write_card(card, folder / f"{name}.yaml")
+        write_card(card, stem.with_name(f"{name}.yaml"))
 
     held_out = load_fashion("test").subset(torch.arange(1000))
-    train(objective, load_fashion("train"), held_out, recipe, folder / name, MEAN, STD, pooling, export)
+    train(objective, load_fashion("train"), held_out, recipe, stem, MEAN, STD, pooling, export)
 
 
 if __name__ == "__main__":
