@@ -45,13 +45,13 @@ def vit_arguments(size: Literal["ti", "s", "b"] = "s", channels: int = 1) -> dic
     return dict(img_size=28, patch_size=4, in_chans=channels, embed_dim=WIDTHS[size], depth=8, num_heads=3, num_classes=0, dynamic_img_size=True)
 
 
-def build_vit(arguments: dict, architecture: str = VIT) -> VisionTransformer:
+def build_vit(arguments: dict) -> VisionTransformer:
     """A timm ViT with fixed sine-cosine positions (the class token's position is zero).
 
     Both objectives use the same positions, so that they differ in the objective alone; official SimMIM uses a relative
     position bias instead.
     """
-    vit = timm.create_model(architecture, **arguments)
+    vit = timm.create_model(VIT, **arguments)
     positions = torch.zeros_like(vit.pos_embed)
     positions[0, vit.num_prefix_tokens :] = sincos_positions(vit.patch_embed.grid_size, vit.embed_dim)
     vit.pos_embed.data.copy_(positions)

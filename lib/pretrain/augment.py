@@ -120,3 +120,8 @@ def contrastive_view(batch: Images, generator: Generator, second: bool = False) 
     view = random_grayscale(view, generator)
     view = gaussian_blur(view, generator, probability=0.1 if second else 1.0)
     return solarize(view, generator) if second else view
+
+
+def contrastive_views(batch: Images, generator: Generator) -> tuple[Tensor, Tensor]:
+    """The pair of views, one of each kind, that every joint-embedding objective draws."""
+    return contrastive_view(batch, generator), contrastive_view(batch, generator, second=True)

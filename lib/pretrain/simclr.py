@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from lib.data.images import Images
-from lib.pretrain.augment import contrastive_view
+from lib.pretrain.augment import contrastive_views
 from lib.pretrain.distributed import gather
 from lib.pretrain.heads import mlp
 
@@ -52,7 +52,7 @@ class SimCLR(nn.Module):
 
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: two views of each image."""
-        return contrastive_view(batch, generator), contrastive_view(batch, generator, second=True)
+        return contrastive_views(batch, generator)
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Loss of two views, each ``(n, channels, height, width)``, normalised."""

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lib.study.intervals import bootstrap_mean
+from lib.study.layout import ROOT
 
-CLAIMS = Path(__file__).resolve().parents[2] / "book" / "claims.yaml"
+CLAIMS = ROOT / "book" / "claims.yaml"
 FIELDS = ["id", "paper", "figure", "statement", "statistic", "threshold"]
 VERDICTS = ("reproduced", "not reproduced", "undecided")
 

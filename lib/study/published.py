@@ -1,13 +1,14 @@
 """The papers' own values, to draw and to correlate with ours on a relative-depth axis."""
 
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
-PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "published"
+from lib.study.layout import ROOT
+
+PUBLISHED = ROOT / "data" / "published"
 
 
 def load_published(name: str, column: str) -> pd.DataFrame:

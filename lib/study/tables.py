@@ -7,8 +7,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lib.study.intervals import bootstrap_mean
+from lib.study.layout import ROOT
 
-RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
+RESULTS = ROOT / "data" / "results"
 COLUMNS = ["encoder", "depth", "head", "metric", "value", "low", "high", "n"]
 
 
