@@ -1,30 +1,12 @@
 """The adapter between a timm model and the tensors that probes and attributions need."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
-from timm.layers import Attention
 from torch import Tensor, nn
 
 from lib.encoders.card import POOLINGS
-
-
-@dataclass(frozen=True)
-class Block:
-    """What one Transformer block did with a batch; valid inside the callback, not kept by the encoder.
-
-    Attributes:
-        index: 1 for the first block.
-        tokens_in, tokens_out: ``(batch, prefix + patches, width)``, the residual stream before and after the block.
-        attention: ``(batch, heads, prefix + patches, prefix + patches)``, rows are queries and sum to 1.
-    """
-
-    index: int
-    tokens_in: Tensor
-    tokens_out: Tensor
-    attention: Tensor
+from lib.encoders.observe import Block, observe_blocks
 
 
 class Encoder:
@@ -99,42 +81,20 @@ class Encoder:
         return torch.cat([self(batch) for batch in images.split(batch_size)])
 
     @torch.no_grad()
+    def patch_tokens(self, images: Tensor, batch_size: int = 256) -> Tensor:
+        """Patch tokens ``(n, patches, width)`` after the final norm, row by row, batch by batch, without gradients."""
+        return torch.cat([final_patch_tokens(self.model, self.normalise(batch)) for batch in images.split(batch_size)])
+
+    @torch.no_grad()
     def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor:
         """One forward pass that hands every block to ``look``, then forgets it; returns the representation.
-
-        Attention is computed unfused during the pass, since a fused kernel never forms the map. Hooks are removed and
-        the fused setting is restored afterwards, also after an exception.
 
         Raises:
             TypeError: the model has no blocks with an attention map.
             RuntimeError: a block did not yield exactly one map.
         """
-        blocks = list(getattr(self.model, "blocks", ()))
-        if not blocks or not all(hasattr(getattr(block, "attn", None), "attn_drop") for block in blocks):
-            raise TypeError(f"{self.name} is a {type(self.model).__name__}: it has no attention maps to look at")
-        maps: list[Tensor] = []
-
-        def keep_map(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            maps.append(inputs[0])
-
-        def finish(index: int) -> Callable:
-            def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-                if len(maps) != 1:
-                    raise RuntimeError(f"{self.name}: block {index} yielded {len(maps)} attention maps, expected 1")
-                look(Block(index, inputs[0], output, maps.pop()))
-
-            return hook
-
-        hooks = []
-        try:
-            with unfused(block.attn for block in blocks):
-                for index, block in enumerate(blocks, start=1):
-                    hooks.append(block.attn.attn_drop.register_forward_pre_hook(keep_map))
-                    hooks.append(block.register_forward_hook(finish(index)))
-                return self(images)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        blocks, prefix_tokens = getattr(self.model, "blocks", ()), getattr(self.model, "num_prefix_tokens", 0)
+        return observe_blocks(blocks, prefix_tokens, look, lambda: self(images), f"{self.name} ({type(self.model).__name__})")
 
 
 def represent(model: nn.Module, normalised: Tensor, pooling: str) -> Tensor:
@@ -146,14 +106,16 @@ def represent(model: nn.Module, normalised: Tensor, pooling: str) -> Tensor:
     return model.fc_norm(pooled) if hasattr(model, "fc_norm") else pooled  # the last norm of ViTs that pool before it
 
 
-@contextmanager
-def unfused(attentions: Iterator[Attention]):
-    """Switch fused attention off inside the context and restore each module's own setting after it."""
-    before = [(attention, attention.fused_attn) for attention in attentions]
-    try:
-        for attention, _ in before:
-            attention.fused_attn = False
-        yield
-    finally:
-        for attention, fused in before:
-            attention.fused_attn = fused
+def final_patch_tokens(model: nn.Module, normalised: Tensor) -> Tensor:
+    """Patch tokens ``(batch, patches, width)`` of a timm ViT after its last norm, of images that are already normalised.
+
+    Models that pool before their last norm apply it to every token here. Images of another size than the model's need
+    ``dynamic_img_size``, with which timm interpolates the position embedding.
+
+    Raises:
+        TypeError: a model without patch tokens.
+    """
+    if not hasattr(model, "patch_embed"):
+        raise TypeError(f"a {type(model).__name__} has no patch tokens")
+    tokens = model.forward_features(normalised)[:, model.num_prefix_tokens :]
+    return model.fc_norm(tokens) if hasattr(model, "fc_norm") else tokens

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lib.encoders.encoder import Block, Encoder
+from lib.encoders.encoder import Encoder
+from lib.encoders.observe import Block
 from lib.probes.patch_attention import patch_attention
 
 

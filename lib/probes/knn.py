@@ -5,6 +5,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def nearest_neighbours(bank: Tensor, queries: Tensor, k: int) -> Tensor:
+    """Indices ``(n, k)`` of the k bank items ``(m, features)`` most cosine-similar to each query ``(n, features)``, the nearest first.
+
+    Raises:
+        ValueError: k outside 1 … m.
+    """
+    if not 1 <= k <= len(bank):
+        raise ValueError(f"k is between 1 and the bank's {len(bank)} items, got {k}")
+    bank = F.normalize(bank, dim=1)
+    return torch.cat([(F.normalize(chunk, dim=1) @ bank.T).topk(k, dim=1).indices for chunk in queries.split(1024)])
+
+
 def knn_accuracy(bank: Tensor, bank_labels: Tensor, queries: Tensor, query_labels: Tensor, k: int = 20) -> Tensor:
     """Is the majority label among the k most cosine-similar bank items the query's label?
 
@@ -19,12 +31,5 @@ def knn_accuracy(bank: Tensor, bank_labels: Tensor, queries: Tensor, query_label
     >>> knn_accuracy(torch.eye(2), torch.tensor([0, 1]), torch.eye(2), torch.tensor([0, 0]), k=1).tolist()
     [1.0, 0.0]
     """
-    if not 1 <= k <= len(bank):
-        raise ValueError(f"k is between 1 and the bank's {len(bank)} items, got {k}")
-    bank, classes = F.normalize(bank, dim=1), int(bank_labels.max()) + 1
-    right = []
-    for chunk, labels in zip(queries.split(1024), query_labels.split(1024), strict=True):
-        nearest = (F.normalize(chunk, dim=1) @ bank.T).topk(k, dim=1).indices
-        votes = F.one_hot(bank_labels[nearest], classes).sum(1)
-        right.append((votes.argmax(1) == labels).float())
-    return torch.cat(right)
+    votes = F.one_hot(bank_labels[nearest_neighbours(bank, queries, k)], int(bank_labels.max()) + 1).sum(1)
+    return (votes.argmax(1) == query_labels).float()

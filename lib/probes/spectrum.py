@@ -1,20 +1,21 @@
 """How many directions tokens, and images, spread over."""
 
-import math
-
 import torch
 from torch import Tensor
 
 
 def _log_eigenvalues(vectors: Tensor) -> Tensor:
-    """Natural logs of the eigenvalues of the covariance of ``(…, n, width)``, largest first, the rank at most n − 1 of them."""
+    """Natural logs of the eigenvalues of the covariance of ``(…, n, width)``, largest first, the rank at most n − 1 of them.
+
+    They are those of the smaller of the two Gram matrices, formed in double precision.
+    """
     n, width = vectors.shape[-2:]
     if n < 2:
         raise ValueError(f"a covariance needs at least 2 vectors, got {n}")
-    centred = vectors - vectors.mean(-2, keepdim=True)
-    singular = torch.linalg.svdvals(centred)[..., : min(n - 1, width)]
-    tiny = torch.finfo(singular.dtype).tiny
-    return 2 * singular.clamp(min=tiny**0.5).log() - math.log(n - 1)
+    centred = vectors.double() - vectors.double().mean(-2, keepdim=True)
+    gram = centred @ centred.mT if n < width else centred.mT @ centred
+    largest_first = torch.linalg.eigvalsh(gram).flip(-1)[..., : min(n - 1, width)] / (n - 1)
+    return largest_first.clamp(min=torch.finfo(vectors.dtype).tiny).log().to(vectors.dtype)
 
 
 def token_spectrum(tokens: Tensor) -> Tensor:

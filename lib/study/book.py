@@ -10,6 +10,7 @@ import yaml
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 
+from lib.study.claims import load_claims
 from lib.study.errors import StudyError
 from lib.study.layout import ROOT, executed_notebook
 from lib.study.pages import foot, read_claims, status_page, summary, verdicts_page
@@ -64,7 +65,8 @@ def assemble(profile: str, notebooks: list[str], root: Path = ROOT) -> Path:
         if not target.is_file() or target.read_bytes() != path.read_bytes():
             shutil.copyfile(path, target)
     claims, records = read_claims(results, notebooks), [read_record(profile, name, root) for name in notebooks]
-    texts = {"generated/summary.md": summary(claims), "what_holds.md": verdicts_page(claims), "status.md": status_page(records)}
+    rules = load_claims(root / "book" / "claims.yaml")
+    texts = {"generated/summary.md": summary(claims), "what_holds.md": verdicts_page(claims, rules), "status.md": status_page(records)}
     for name, record in zip(notebooks, records, strict=True):
         texts[f"{name}.ipynb"] = with_foot(executed_notebook(profile, name, root), record)
         texts |= {f"generated/{Path(p).name}": (root / p).read_text(encoding="utf-8") for p in record["outputs"] if p.endswith(".csv")}

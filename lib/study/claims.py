@@ -1,6 +1,6 @@
 """Claims of the papers, judged by a rule that is written down before the results are seen (``book/claims.yaml``)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +44,14 @@ def verdict(low: float, high: float, threshold: float) -> str:
     return "not reproduced" if high < threshold else "undecided"
 
 
-def judge(claim_id: str, effects: ArrayLike, encoders: str, seed: int = 0, path: Path = CLAIMS) -> dict:
-    """A row of the claims table: effect, interval and verdict.
+def judge_estimate(claim_id: str, estimate: Sequence[float], n: int, encoders: str, path: Path = CLAIMS) -> dict:
+    """A row of the claims table from an effect whose interval is known: effect, interval and verdict.
 
     Args:
         claim_id: id in ``book/claims.yaml``.
-        effects: ``(images,)``, the claim's statistic for each image, oriented so that the claim says "above the threshold".
+        estimate: effect, low, high, oriented so that the claim says "above the threshold".
+        n: number of images behind it.
         encoders: which encoders were compared.
-        seed: of the bootstrap.
 
     Raises:
         ValueError: an unknown id.
@@ -59,10 +59,20 @@ def judge(claim_id: str, effects: ArrayLike, encoders: str, seed: int = 0, path:
     claims = load_claims(path)
     if claim_id not in claims:
         raise ValueError(f"no claim {claim_id!r} in {path}; known: {', '.join(claims)}")
-    effects = np.asarray(effects)
-    mean, low, high = (float(x) for x in bootstrap_mean(effects, seed=seed))
+    effect, low, high = (float(x) for x in estimate)
     claim = claims[claim_id]
-    return claim | dict(effect=mean, low=low, high=high, n=len(effects), verdict=verdict(low, high, claim["threshold"]), encoders=encoders)
+    return claim | dict(effect=effect, low=low, high=high, n=n, verdict=verdict(low, high, claim["threshold"]), encoders=encoders)
+
+
+def judge(claim_id: str, effects: ArrayLike, encoders: str, seed: int = 0, path: Path = CLAIMS) -> dict:
+    """As :func:`judge_estimate`, for an effect that is a mean over images.
+
+    Args:
+        claim_id, encoders: as there.
+        effects: ``(images,)``, the claim's statistic for each image.
+        seed: of the bootstrap.
+    """
+    return judge_estimate(claim_id, bootstrap_mean(effects, seed=seed), len(np.asarray(effects)), encoders, path)
 
 
 def claims_table(rows: list[dict]) -> pd.DataFrame:
@@ -73,6 +83,20 @@ def claims_table(rows: list[dict]) -> pd.DataFrame:
 def over_blocks(values: Tensor, where: Callable[[int], list[int]]) -> np.ndarray:
     """Average a statistic ``(images, depth, heads)`` over the heads and over some blocks, ``late`` or ``early``: ``(images,)``."""
     return values[:, where(values.shape[1])].mean((1, 2)).numpy()
+
+
+def gap(first: dict[str, Tensor], second: dict[str, Tensor], metric: str, where: Callable[[int], list[int]] | None = None) -> np.ndarray:
+    """One encoder's statistic minus another's on the same images, over ``late`` blocks unless told: ``(images,)``."""
+    return over_blocks(first[metric], where or late) - over_blocks(second[metric], where or late)
+
+
+def two_thirds(depth: int) -> int:
+    """Number of the block at two thirds of the depth, rounded up.
+
+    >>> two_thirds(8), two_thirds(12)
+    (6, 8)
+    """
+    return -(-2 * depth // 3)
 
 
 def late(depth: int) -> list[int]:

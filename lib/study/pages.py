@@ -17,29 +17,40 @@ def read_claims(results: Path, notebooks: list[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["verdict", "page", "paper"])
 
 
+def _line(claim: tuple) -> str:
+    mark = f'<span class="verdict {claim.verdict.replace(" ", "-")}">{claim.verdict}</span>'
+    return f"- {mark} {claim.statement} ([{claim.figure}]({claim.page}.ipynb), effect {with_interval(claim.effect, claim.low, claim.high)})"
+
+
 def summary(claims: pd.DataFrame) -> str:
-    """What the study found so far: a count, and one line a claim with its effect and verdict."""
+    """What the study found so far: a count, then one line a claim with its effect and verdict; what was reproduced is folded."""
     if claims.empty:
         return "No claim has been judged yet.\n"
     counts = claims["verdict"].value_counts()
     total = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)
-    encoders = "; ".join(sorted(set(claims["encoders"])))
-    lines = [f"Of {len(claims)} claims tested so far: **{total}**. Compared: {encoders}. Intervals are over test images, not over training seeds.\n"]
-    for c in claims.itertuples():
-        mark = f'<span class="verdict {c.verdict.replace(" ", "-")}">{c.verdict}</span>'
-        lines.append(f"- {mark} {c.statement} ([{c.figure}]({c.page}.ipynb), effect {with_interval(c.effect, c.low, c.high)})")
-    return "\n".join(lines) + "\n"
+    lines = [f"Of {len(claims)} claims tested so far: **{total}**. Intervals are over test images, not over training seeds.\n"]
+    held = claims["verdict"] == "reproduced"
+    if (~held).any():
+        lines += ["What was not reproduced, or remains undecided:\n", *(_line(c) for c in claims[~held].itertuples()), ""]
+    if held.any():
+        lines += ["```{dropdown} What was reproduced", *(_line(c) for c in claims[held].itertuples()), "```\n"]
+    encoders = "; ".join(dict.fromkeys(claims["encoders"]))
+    return "\n".join([*lines, f"Compared: {encoders}."]) + "\n"
 
 
-def verdicts_page(claims: pd.DataFrame) -> str:
-    """*What holds?*: every judged claim, by paper."""
+def verdicts_page(claims: pd.DataFrame, rules: dict[str, dict] | None = None) -> str:
+    """*What holds?*: every judged claim, by paper; then the claims of ``rules`` (id -> claim) that no page has judged."""
     parts = ["# What holds?\n", "Every claim judged so far, read from the results of the notebooks. The rules are on [a page of their own](claims.md).\n"]
     for paper, rows in claims.groupby("paper"):
         pages = ", ".join(f"[]({page}.ipynb)" for page in dict.fromkeys(rows["page"]))
         parts.append(f"## {PAPERS.get(paper, paper)}\n\nFrom {pages}.\n\n{claims_html(rows)}\n")
     if claims.empty:
         parts.append("No claim has been judged yet.\n")
-    return "\n".join(parts)
+    waiting = [claim for name, claim in (rules or {}).items() if claims.empty or name not in set(claims["id"])]
+    if waiting:
+        parts.append("## Not judged yet\n\nNo encoder that these need was given:\n")
+        parts += [f"- **{claim['figure']}** {claim['statement']}" for claim in waiting]
+    return "\n".join(parts) + "\n"
 
 
 def status_page(records: list[dict]) -> str:

@@ -87,6 +87,17 @@ def test_attention_is_the_softmax_of_queries_times_keys(encoder, images):
         assert block.attention.std() > 0.01  # not flat, or any map would do
 
 
+def test_the_parts_of_a_block_add_up(encoder, images):
+    for block in observe(encoder, images)[0]:
+        module = encoder.model.blocks[block.index - 1]
+        values = module.attn.qkv(module.norm1(block.tokens_in))[..., 48:].unflatten(-1, (3, 8))
+        for head in range(3):
+            assert torch.allclose(block.head_outputs[:, head], block.attention[:, head] @ values[:, :, head], atol=1e-5)
+        assert torch.allclose(block.tokens_attended - block.tokens_in, module.attn(module.norm1(block.tokens_in)), atol=1e-5)
+        assert torch.allclose(block.tokens_out - block.tokens_attended, module.mlp(module.norm2(block.tokens_attended)), atol=1e-5)
+        assert block.prefix_tokens == 1
+
+
 def test_observing_does_not_change_the_representation(encoder, images):
     for block in encoder.model.blocks:
         block.attn.fused_attn = True
@@ -134,7 +145,7 @@ def test_a_block_that_does_not_form_one_map_is_named(encoder, images, maps):
         return plain(attention, x, *args, **kwargs) + plain(attention, x, *args, **kwargs)
 
     attention.forward = forward
-    with pytest.raises(RuntimeError, match=f"tiny: block 2 yielded {maps} attention maps"):
+    with pytest.raises(RuntimeError, match=rf"tiny \(VisionTransformer\): block 2 yielded {maps} attention maps"):
         observe(encoder, images)
     assert hooks(encoder.model) == 0
 
@@ -152,7 +163,7 @@ def test_a_transformer_with_relative_positions(images):
 def test_a_network_without_attention_has_no_maps():
     resnet = timm.create_model("resnet18", num_classes=0)
     encoder = Encoder(resnet, [0.5] * 3, [0.5] * 3, "global_average", name="convolutions")
-    with pytest.raises(TypeError, match="convolutions is a ResNet: it has no attention maps"):
+    with pytest.raises(TypeError, match=r"convolutions \(ResNet\) has no Transformer blocks"):
         observe(encoder, torch.rand(1, 3, 32, 32))
     assert hooks(resnet) == 0
 
@@ -222,3 +233,28 @@ def test_refuses_a_pooling(make_vit, arguments, pooling, message):
 def test_refuses_the_class_token_of_a_network_without_tokens():
     with pytest.raises(ValueError, match="no class token"):
         Encoder(timm.create_model("resnet18", num_classes=0), [0.5] * 3, [0.5] * 3, "class_token")
+
+
+@on_every_layout
+@pytest.mark.parametrize("size", [28, 40])
+def test_patch_tokens_are_timms_final_ones_at_any_size(make_vit, arguments, pooling, size):
+    images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(2))
+    encoder = Encoder(make_vit(**arguments), [0.3], [0.35], pooling)
+    found = encoder.patch_tokens(images, batch_size=2)
+    expected = encoder.model.forward_features((images - 0.3) / 0.35)
+    assert found.shape == (3, (size // 4) ** 2, 24) and torch.allclose(found, expected[:, -found.shape[1] :], atol=1e-5)
+    assert not found.requires_grad
+    if pooling == "patch_mean":
+        assert torch.allclose(found.mean(1), encoder(images), atol=1e-5)
+
+
+def test_patch_tokens_of_a_model_that_pools_before_its_last_norm_are_normed(make_vit, images):
+    encoder = Encoder(make_vit(global_pool="avg", class_token=False, fc_norm=True), [0.3], [0.35], "patch_mean")
+    raw = encoder.model.forward_features(encoder.normalise(images))
+    assert torch.allclose(encoder.patch_tokens(images), encoder.model.fc_norm(raw), atol=1e-5) and not torch.allclose(raw, encoder.patch_tokens(images))
+
+
+def test_a_network_without_patches_has_no_patch_tokens():
+    encoder = Encoder(timm.create_model("resnet18", num_classes=0), [0.5] * 3, [0.5] * 3, "global_average")
+    with pytest.raises(TypeError, match="a ResNet has no patch tokens"):
+        encoder.patch_tokens(torch.rand(1, 3, 32, 32))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from lib.probes.knn import knn_accuracy
+from lib.probes.knn import knn_accuracy, nearest_neighbours
 
 
 def clouds(n, classes, seed):
@@ -42,3 +42,12 @@ def test_a_label_that_the_bank_lacks_is_never_right():
 def test_refuses_k_outside_the_bank(k):
     with pytest.raises(ValueError, match=f"between 1 and the bank's 3 items, got {k}"):
         knn_accuracy(torch.eye(3), torch.arange(3), torch.eye(3), torch.arange(3), k)
+
+
+def test_neighbours_are_sorted_by_cosine():
+    torch.manual_seed(0)
+    bank, queries = torch.randn(30, 4), torch.randn(5, 4)
+    similarity = torch.nn.functional.cosine_similarity(queries[:, None], bank[None], dim=2)
+    assert torch.equal(nearest_neighbours(bank, 7 * queries, 3), similarity.argsort(dim=1, descending=True)[:, :3])
+    with pytest.raises(ValueError, match="30 items, got 31"):
+        nearest_neighbours(bank, queries, 31)

@@ -4,7 +4,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from lib.probes.linear_probe import linear_probe
+from lib.probes.linear_probe import fit_linear_probe, linear_probe
 
 
 def features(n, seed, classes=3):
@@ -63,3 +63,11 @@ def test_labels_of_the_test_items_only_judge():
 def test_refusals(train, message):
     with pytest.raises(ValueError, match=message):
         linear_probe(*train, torch.randn(3, 2), torch.zeros(3))
+
+
+def test_one_fit_judges_many_test_sets():
+    x, y = features(100, 1)
+    probe = fit_linear_probe(x, y)
+    for seed in (2, 3):
+        test_x, test_y = features(60, seed)
+        assert (probe.predict(test_x.numpy()) == test_y.numpy()).tolist() == linear_probe(x, y, test_x, test_y).tolist()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lib.study.intervals import bootstrap_mean
+from lib.study.intervals import bootstrap_mean, bootstrap_sums
 
 
 def normal(*shape, seed=0):
@@ -76,3 +76,33 @@ def test_equal_images_leave_no_doubt():
 def test_refusals(values, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_mean(values)
+
+
+@pytest.mark.parametrize("values", [np.zeros((0, 4)), [1, np.nan]])
+def test_sums_refuse_what_means_refuse(values):
+    with pytest.raises(ValueError, match="expected"):
+        bootstrap_sums(values, np.sqrt)
+
+
+def test_a_sum_is_a_mean_times_the_images():
+    sample = normal(30, 2)
+    assert np.array(bootstrap_sums(sample, lambda sums: sums / 30)) == pytest.approx(np.array(bootstrap_mean(sample)))
+
+
+def test_a_ratio_of_sums_agrees_with_scipy():
+    counts = np.random.default_rng(3).poisson(4, size=(60, 2)) + np.array([0, 3])
+    point, low, high = bootstrap_sums(counts, lambda sums: sums[:, 0] / sums[:, 1], resamples=4000)
+    ratio = lambda a, b, axis: a.sum(axis) / b.sum(axis)  # noqa: E731
+    reference = stats.bootstrap(
+        (counts[:, 0], counts[:, 1]), ratio, n_resamples=4000, method="percentile", paired=True, rng=np.random.default_rng(0)
+    )
+    assert point == pytest.approx(counts[:, 0].sum() / counts[:, 1].sum())
+    assert (low, high) == pytest.approx(tuple(reference.confidence_interval), abs=0.2 * reference.standard_error)
+
+
+def test_differences_of_ratios_on_the_same_images_are_paired():
+    hits = (np.random.default_rng(0).random((200, 1, 2)) < 0.5) * np.ones((1, 2, 1))  # two encoders that agree on every image
+    ratio = lambda sums: sums[..., 0] / sums.sum(-1)  # noqa: E731
+    assert bootstrap_sums(hits, lambda sums: ratio(sums)[:, 0] - ratio(sums)[:, 1]) == (0, 0, 0)
+    _, low, high = bootstrap_sums(hits[:, 0], ratio)
+    assert high - low > 0.05

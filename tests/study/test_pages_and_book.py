@@ -24,6 +24,20 @@ def test_summary_counts_and_names_what_failed(claims):
     assert "1 reproduced, 1 not reproduced" in text and "−0.2 [−0.3, −0.1]" in text and "Compared: a, b." in text
 
 
+def test_what_failed_comes_first_and_what_held_is_folded(claims):
+    text = summary(claims)
+    assert text.index(">not reproduced<") < text.index("{dropdown}") < text.index(">reproduced<")
+    assert "{dropdown}" not in summary(claims[claims["verdict"] != "reproduced"])
+    assert "not reproduced" not in summary(claims[claims["verdict"] == "reproduced"])
+
+
+def test_claims_that_no_page_judged_are_listed(claims):
+    rules = {name: dict(figure="Fig. 9", statement=f"{name} holds.") for name in ("X1", "X2", "X3")}
+    text = verdicts_page(claims, rules)
+    assert "## Not judged yet" in text and "X3 holds." in text and "X1 holds." not in text
+    assert "Not judged yet" not in verdicts_page(claims, {"X1": rules["X1"]}) and "Not judged yet" not in verdicts_page(claims)
+
+
 def test_pages_without_results_say_so():
     none = pd.DataFrame(columns=["verdict", "page", "paper"])
     assert "No claim" in summary(none) and "No claim" in verdicts_page(none)

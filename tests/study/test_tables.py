@@ -5,7 +5,7 @@ import torch
 
 from lib.study import tables
 from lib.study.intervals import bootstrap_mean
-from lib.study.tables import COLUMNS, depth_rows, score_row, training_log, write_table
+from lib.study.tables import COLUMNS, curve_rows, depth_rows, score_row, training_log, write_table
 
 VALUES = np.random.default_rng(0).normal(size=(20, 2, 3))
 
@@ -19,6 +19,12 @@ def test_depth_rows_hold_every_head_and_their_mean(kind):
     for row in table.itertuples():
         of_images = VALUES[:, row.depth - 1].mean(1) if row.head == "mean" else VALUES[:, row.depth - 1, row.head - 1]
         assert (row.value, row.low, row.high) == pytest.approx([x.item() for x in bootstrap_mean(of_images, seed=5)])
+
+
+def test_a_statistic_of_the_whole_block_has_one_row_a_depth():
+    table = depth_rows("moco", "fourier", VALUES[:, :, :1], first_depth=0)
+    assert list(zip(table["depth"], table["head"], strict=True)) == [(0, "mean"), (1, "mean")]
+    assert table["value"].to_numpy() == pytest.approx(VALUES[:, :, 0].mean(0))
 
 
 @pytest.mark.parametrize("shape", [(20, 2), (20,), (1, 2, 3, 4)])
@@ -50,3 +56,11 @@ def test_equal_tables_give_equal_files_with_six_digits(tmp_path, monkeypatch):
 def test_training_log(tmp_path):
     (tmp_path / "log.csv").write_text("step,images,loss\n1,64,0.5\n2,128,0.25\n")
     assert training_log(tmp_path / "log.csv").to_dict("list") == dict(step=[1, 2], images=[64, 128], loss=[0.5, 0.25])
+
+
+def test_curve_rows_begin_with_the_columns_of_every_table():
+    table = curve_rows("moco", "accuracy", ([0.5, 0.25], [0.4, 0.2], [0.6, 0.3]), 9, strength=(0, 1))
+    assert list(table.columns) == [*COLUMNS, "strength"]
+    assert table[["value", "low", "high", "n", "strength"]].values.tolist() == [[0.5, 0.4, 0.6, 9, 0], [0.25, 0.2, 0.3, 9, 1]]
+    by_depth = curve_rows("moco", "accuracy", ([0.5], [0.4], [0.6]), 9, depth=[3])
+    assert list(by_depth.columns) == COLUMNS and by_depth["depth"].tolist() == [3]

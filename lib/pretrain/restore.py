@@ -1,0 +1,107 @@
+"""Masked image models with what they need to reconstruct images, from cards."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lib.encoders.architecture import build
+from lib.encoders.card import CHECKPOINTS, read_card
+from lib.encoders.encoder import Encoder
+from lib.encoders.load import load_encoder, load_tensors
+from lib.encoders.observe import Block, observe_blocks
+from lib.pretrain.mae import MAE
+from lib.pretrain.masking import block_mask
+from lib.pretrain.simmim import SimMIM, patchify, unpatchify
+
+MODELS = {"SimMIM": SimMIM, "MAE": MAE}
+
+
+def restore(name: str, root: Path = CHECKPOINTS) -> SimMIM | MAE:
+    """The whole masked image model of a card: encoder, mask token and decoder, in evaluation mode.
+
+    Args:
+        name: such as ``"fashion/mae-s"``.
+        root: folder of the cards.
+
+    Raises:
+        ValueError: a card of another method, or tensors that do not fit.
+    """
+    card = read_card(root / f"{name}.yaml")
+    if card.method not in MODELS:
+        raise ValueError(f"{name} is {card.method}; models that reconstruct are {', '.join(MODELS)}")
+    encoder = build(card.architecture, card.arguments)
+    model = MODELS[card.method](encoder, encoder.num_features)
+    try:
+        model.load_state_dict(load_tensors(card, root / f"{name}.safetensors"), strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{name} does not fit {card.method}: {error}") from error
+    return model.eval().requires_grad_(False)
+
+
+def draw_mask(model: SimMIM | MAE, images: int, mask_rate: float, seed: int) -> Tensor:
+    """Masks ``(images, patches)`` as in the model's training: blocks for SimMIM, single patches for MAE; rate 0 masks nothing."""
+    if mask_rate == 0:
+        rows, columns = model.grid
+        return torch.zeros(images, rows * columns, dtype=torch.bool)
+    return block_mask(images, model.grid, mask_rate, torch.Generator().manual_seed(seed), getattr(model, "block", 1))
+
+
+@torch.no_grad()
+def reconstruct(name: str, images: Tensor, seed: int = 0, root: Path = CHECKPOINTS) -> tuple[Tensor, Tensor]:
+    """What a masked image model sees and what it fills in.
+
+    MAE predicts patches with mean 0 and variance 1; they are scaled back with the true patch's mean and variance.
+
+    Args:
+        name: of the card.
+        images: ``(n, channels, height, width)`` in [0, 1].
+        seed: of the masks.
+        root: folder of the cards.
+
+    Returns:
+        two tensors like ``images``: masked patches grey, and masked patches filled in; visible patches are the image's own.
+    """
+    model, normalise = restore(name, root), load_encoder(name, root).normalise
+    mask = draw_mask(model, len(images), model.mask_rate, seed)
+    patches = patchify(images, model.patch_size)
+    predicted = model.reconstruct(normalise(images), mask)
+    if isinstance(model, MAE):
+        filled = predicted * (patches.var(2, keepdim=True) + 1e-6).sqrt() + patches.mean(2, keepdim=True)
+    else:
+        card = read_card(root / f"{name}.yaml")
+        filled = unscale(predicted, card.mean, card.std)
+    seen, whole = (torch.where(mask[..., None], other, patches).clamp(0, 1) for other in (torch.tensor(0.5), filled))
+    return unpatchify(seen, model.patch_size, model.grid), unpatchify(whole, model.patch_size, model.grid)
+
+
+def unscale(patches: Tensor, mean: list[float], std: list[float]) -> Tensor:
+    """Normalised patches ``(n, patches, p²·c)``, channels last, back in [0, 1] pixels."""
+    by_channel = patches.unflatten(2, (-1, len(mean)))
+    return (by_channel * torch.tensor(std) + torch.tensor(mean)).flatten(2)
+
+
+class MAEDecoder:
+    """MAE's decoder, to be observed like an encoder.
+
+    Args:
+        model: with encoder and decoder.
+        encoder: the adapter of its encoder, for the normalisation.
+        mask_rate: share of mask tokens among what the decoder gets; 0 gives it every patch.
+        seed: of the masks, which are the same in every batch.
+        name: shown in tables and figures.
+    """
+
+    prefix_tokens = 1
+
+    def __init__(self, model: MAE, encoder: Encoder, mask_rate: float = 0.0, seed: int = 0, name: str = "MAE decoder"):
+        self.model, self.encoder, self.mask_rate, self.seed, self.name = model, encoder, mask_rate, seed, name
+        self.depth = len(model.decoder.blocks)
+
+    @torch.no_grad()
+    def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor:
+        """Predicted patches of images ``(n, channels, height, width)`` in [0, 1]; every decoder block is handed to ``look``."""
+        mask = draw_mask(self.model, len(images), self.mask_rate, self.seed)
+        tokens = self.model.encode(self.encoder.normalise(images), mask)
+        return observe_blocks(self.model.decoder.blocks, self.prefix_tokens, look, lambda: self.model.decoder(tokens, mask), self.name)
