@@ -8,7 +8,7 @@ from lib.encoders.encoder import Encoder
 
 
 @torch.no_grad()
-def mean_view(encoder: Encoder, views: Tensor) -> Tensor:
+def mean_view(encoder: Encoder, views: Tensor, batch_size: int = 256) -> Tensor:
     """Mean of the normalised representations of each image's views, computed once and then held constant.
 
     z̄ = (1/N) Σ_i z_i / ‖z_i‖, z_i = f(τ_i(x)). The score needs no more than this: its cost does not depend on the number of views.
@@ -16,6 +16,7 @@ def mean_view(encoder: Encoder, views: Tensor) -> Tensor:
     Args:
         encoder: f.
         views: ``(images, views, channels, height, width)`` in [0, 1].
+        batch_size: views per forward pass.
 
     Returns:
         ``(images, width)``, of length 1 where all views agree and shorter where they do not.
@@ -25,7 +26,7 @@ def mean_view(encoder: Encoder, views: Tensor) -> Tensor:
     """
     if views.ndim != 5 or views.shape[1] == 0:
         raise ValueError(f"expected views (images, views, channels, height, width) with at least one view, got shape {tuple(views.shape)}")
-    z = encoder(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+    z = encoder.representations(views.flatten(0, 1), batch_size).unflatten(0, views.shape[:2])
     return F.normalize(z, dim=2).mean(1)
 
 
@@ -33,6 +34,8 @@ def invariance_score(encoder: Encoder, images: Tensor, mean_views: Tensor) -> Te
     """Mean cosine similarity of an image's representation with those of its views.
 
     S(x, f, Z) = (1/N) Σ_i cos(f(x), z_i) = f(x)/‖f(x)‖ · z̄
+
+    With f(x₀)/‖f(x₀)‖ in place of z̄ the score is cos(f(x), f(x₀)).
 
     SSLA (2025), section 3.3; the paper does not state N.
 

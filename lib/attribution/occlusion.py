@@ -1,0 +1,47 @@
+"""Occlusion: how far the invariance score falls when a window is covered, by captum."""
+
+import torch
+from captum.attr import Occlusion
+from torch import Tensor
+
+from lib.attribution.checks import check_images, warn_zero_maps
+from lib.attribution.gradient_methods import score_function
+from lib.encoders.encoder import Encoder
+
+
+@torch.no_grad()
+def occlusion(
+    encoder: Encoder, images: Tensor, mean_views: Tensor, window: int = 4, stride: int = 2, baseline: float = 0.0, batch_size: int = 256
+) -> Tensor:
+    """A_p = mean over the windows that cover pixel p of S(x) − S(x with the window at the baseline), signed.
+
+    Zeiler, Fergus (2014), *Visualizing and Understanding Convolutional Networks*. Where the image already has the baseline's value a
+    window changes nothing; an image equal to the baseline gets a zero map, with a warning.
+
+    Args:
+        encoder: f.
+        images: ``(n, channels, height, width)`` in [0, 1].
+        mean_views: z̄, ``(n, width)``.
+        window, stride: side of the square window and distance between windows, in pixels; a window covers all channels.
+        baseline: grey level of the window, 0 is black.
+        batch_size: occluded images at once.
+
+    Returns:
+        ``(n, channels, height, width)``, the same in each channel.
+
+    Raises:
+        ValueError: a window larger than the image, a stride larger than the window, images outside [0, 1] or NaN.
+    """
+    check_images(images, mean_views)
+    channels, height, width = images.shape[1:]
+    if not 1 <= stride <= window <= min(height, width):
+        raise ValueError(f"expected 1 ≤ stride ≤ window ≤ {min(height, width)} (side of the image), got stride {stride} and window {window}")
+    method = Occlusion(score_function(encoder))
+    found = [
+        method.attribute(
+            x, (channels, window, window), (channels, stride, stride), baselines=baseline, additional_forward_args=(z,),
+            perturbations_per_eval=max(1, batch_size // len(x)),
+        )
+        for x, z in zip(images.split(batch_size), mean_views.split(batch_size), strict=True)
+    ]  # fmt: skip
+    return warn_zero_maps(torch.cat(found).to(images), "occlusion")  # captum counts in single precision
