@@ -18,7 +18,11 @@ from lib.study.execute import run_notebook
 from lib.study.layout import ROOT, executed_notebook
 from lib.study.profiles import load_profile
 
-TINY = {"images": 12, "probe_train": 200, "probe_test": 60, "neighbours": 5}
+TINY = {
+    "images": 12, "probe_train": 200, "probe_test": 60, "neighbours": 5, "mosaics": 4, "mosaics_train": 8, "mosaics_test": 4, "resamples": 8,
+    "sets": 2, "epochs": 1, "least_steps": 2,
+}  # fmt: skip
+LABELS = {"downstream": [20, 40], "hybrid": 40}
 NAMES = list(load_profile("fashion", [], None, ROOT))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -28,6 +32,8 @@ def runs():
     """Every notebook of the default profile, executed on tiny parameters into the profile ``custom``."""
     parameters = load_profile("fashion", [], None, ROOT)
     tiny = {name: {k: TINY.get(k, v) for k, v in values.items()} | {"profile": "custom"} for name, values in parameters.items()}
+    for name, labels in LABELS.items():
+        tiny[name]["labels"] = labels
     return {name: run_notebook(name, values, "custom", ROOT) for name, values in tiny.items()}
 
 

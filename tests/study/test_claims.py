@@ -3,7 +3,7 @@ import pytest
 import torch
 import yaml
 
-from lib.study.claims import CLAIMS, FIELDS, VERDICTS, claims_table, early, judge, late, load_claims, over_blocks, verdict
+from lib.study.claims import CLAIMS, FIELDS, VERDICTS, claims_table, early, gap, judge, judge_estimate, late, load_claims, over_blocks, verdict
 from lib.study.intervals import bootstrap_mean
 
 CLAIM = dict(id="A1", paper="A", figure="Fig. 1", statement="It is so.", statistic="how much", threshold=0.05)
@@ -90,3 +90,17 @@ def test_over_blocks_averages_heads_and_blocks_of_each_image(where):
     expected = [np.mean([values[i, block, head].item() for block in where(8) for head in range(3)]) for i in range(4)]
     found = over_blocks(values, where)
     assert isinstance(found, np.ndarray) and found.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_effect_whose_interval_is_known(write):
+    row = judge_estimate("A1", (0.2, 0.1, 0.3), 7, "m, s", write(CLAIM))
+    assert row == CLAIM | dict(effect=0.2, low=0.1, high=0.3, n=7, verdict="reproduced", encoders="m, s")
+    with pytest.raises(ValueError, match="no claim 'A2'"):
+        judge_estimate("A2", (0.2, 0.1, 0.3), 7, "m, s", write(CLAIM))
+
+
+def test_a_gap_is_of_the_late_blocks_unless_told():
+    torch.manual_seed(0)
+    a, b = {"nmi": torch.rand(5, 6, 3)}, {"nmi": torch.rand(5, 3, 2)}  # of different depth and heads
+    assert gap(a, b, "nmi") == pytest.approx((a["nmi"][:, 4:].mean((1, 2)) - b["nmi"][:, 2:].mean((1, 2))).numpy())
+    assert gap(a, b, "nmi", early) == pytest.approx((a["nmi"][:, :2].mean((1, 2)) - b["nmi"][:, :1].mean((1, 2))).numpy())

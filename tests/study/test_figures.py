@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from lib.study import style as style_module
 from lib.study.figures import curves, depth_figure, loss_figure, score_figure, training_figure
-from lib.study.pictures import attention_map_figure, image_rows, query_box, show_image
+from lib.study.pictures import attention_map_figure, image_rows, query_box, shift_figure, show_image, token_map_figure
 from lib.study.style import INK, NULL, STYLES, line_styles, use_style
 from lib.study.tables import COLUMNS
 
@@ -149,6 +149,31 @@ def test_panels_share_the_quantity_and_each_draws_its_metric():
     for axes in figure.axes:
         assert [line.get_label() for line in axes.lines] == SHORT
         assert axes.lines[0].get_xdata() == pytest.approx(np.arange(1, 5) / 10)
+
+
+def test_a_logarithmic_axis_is_asked_for():
+    table = depth_table()[lambda t: t["head"] == "mean"].assign(labels=lambda t: 10 ** t["depth"])
+    assert [curves(table, {"nmi": "NMI"}, "labels", FAMILIES, "labels", logarithmic=log).axes[0].get_xscale() for log in (True, False)] == ["log", "linear"]
+
+
+def test_a_shift_figure_joins_each_token_with_itself():
+    before, after = torch.rand(2, 5, 3)
+    figure = shift_figure({"fashion/moco": (before, after), "simmim": (after, before), "random weights": (before, before)}, FAMILIES)
+    drawn = [axes for axes in figure.axes if axes.lines]
+    assert [axes.get_title() for axes in drawn] == ["moco", "simmim", "random weights"]
+    assert len(drawn[0].lines) == 5
+    for token, line in enumerate(drawn[0].lines):
+        assert line.get_xydata() == pytest.approx(np.stack([before[token, :2], after[token, :2]]))
+    assert np.allclose(drawn[0].collections[1].get_offsets(), after[:, :2])
+
+
+def test_a_token_map_has_a_marker_for_each_class_and_a_shade_for_each_image():
+    points = np.random.default_rng(0).normal(size=(4, 6, 2))
+    figure = token_map_figure({"fashion/moco": points, "simmim": points}, np.array([3, 3, 7, 7]), ["dress", "bag"])
+    first = figure.axes[0]
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["dress", "bag"] and len(first.collections) == 4
+    assert len({tuple(c.get_facecolor()[0]) for c in first.collections}) == 4
+    assert np.allclose(first.collections[2].get_offsets(), points[2])
 
 
 def test_encoders_of_one_family_share_the_dash_and_differ_in_colour_and_marker():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lib.study.intervals import bootstrap_mean, bootstrap_sums
+from lib.study.intervals import bootstrap_mean, bootstrap_over, bootstrap_sums
 
 
 def normal(*shape, seed=0):
@@ -106,3 +106,16 @@ def test_differences_of_ratios_on_the_same_images_are_paired():
     assert bootstrap_sums(hits, lambda sums: ratio(sums)[:, 0] - ratio(sums)[:, 1]) == (0, 0, 0)
     _, low, high = bootstrap_sums(hits[:, 0], ratio)
     assert high - low > 0.05
+
+
+def test_any_statistic_of_indices():
+    sample = np.random.default_rng(0).normal(size=(300, 2))
+    point, low, high = bootstrap_over(lambda i: sample[i].mean(0), 300, resamples=2000, seed=1)
+    _, expected_low, expected_high = bootstrap_mean(sample, seed=2)
+    assert point == pytest.approx(sample.mean(0))
+    assert low == pytest.approx(expected_low, abs=0.02) and high == pytest.approx(expected_high, abs=0.02)
+    again = bootstrap_over(lambda i: sample[i].mean(0), 300, resamples=2000, seed=1)
+    assert np.array_equal(low, again[1])
+    seen = []
+    bootstrap_over(lambda i: seen.append(i) or i.mean(), 300, resamples=3)
+    assert all(len(i) == 300 and len(set(i)) < 250 for i in seen[:3]) and np.array_equal(seen[3], np.arange(300))

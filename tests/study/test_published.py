@@ -53,3 +53,18 @@ def test_rank_correlation(ours, published, expected):
 def test_a_curve_correlates_perfectly_with_itself():
     curve = load_published(PARK, "nmi")
     assert rank_correlation(curve["value"], curve) == pytest.approx(1)
+
+
+def test_rows_of_one_model_and_a_curve_that_begins_before_the_first_block():
+    simmim = load_published("park_fig9_fourier", "delta_log_amplitude", model="simmim")
+    assert len(simmim) == 13 and simmim["relative_depth"].iloc[[0, -1]].tolist() == [0, 1]
+    assert simmim["value"].iloc[[0, -1]].tolist() == [-2.0, -2.31]
+    assert rank_correlation(simmim["value"], simmim, first_depth=0) == pytest.approx(1)
+    with pytest.raises(ValueError, match="park_fig9_fourier.csv has no rows with {'model': 'mae'}"):
+        load_published("park_fig9_fourier", "delta_log_amplitude", model="mae")
+
+
+def test_the_first_depth_sets_where_the_published_curve_is_read():
+    fall = pd.DataFrame({"relative_depth": [0.0, 0.5, 1.0], "value": [3.0, 2.0, 5.0]})
+    assert rank_correlation([3.0, 2.0, 5.0], fall, first_depth=0) == pytest.approx(1)
+    assert rank_correlation([2.0, 5.0], fall, first_depth=1) == pytest.approx(1)

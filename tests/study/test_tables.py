@@ -40,6 +40,12 @@ def test_score_row():
     assert list(row) == COLUMNS and mean == 0.75
 
 
+def test_score_row_of_a_statistic_of_sums():
+    values = np.array([[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]])
+    row = score_row("moco", "ratio", values, 1, lambda sums: sums[:, 0] / sums[:, 1])
+    assert row["value"] == pytest.approx(3 / 7) and row["low"] <= row["value"] <= row["high"] and row["n"] == 3
+
+
 def test_equal_tables_give_equal_files_with_six_digits(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     table = depth_rows("moco", "nmi", VALUES)
