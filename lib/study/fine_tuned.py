@@ -42,5 +42,5 @@ def tuned_correct(profile: str, encoder: Encoder, train: Images, test: Images, l
 def tuned_confusion(profile: str, encoder: Encoder, train: Mosaic, test: Mosaic, **options) -> np.ndarray:
     """Confusion matrices ``(m, classes, classes)`` of test mosaics after fine-tuning; see ``lib.probes.segmentation``. Kept as :func:`tuned_correct`."""
     inputs = [train.images, train.patch_labels, test.images, test.patch_labels]
-    compute = lambda: torch.from_numpy(fine_tuned_segmentation(encoder, train, test, **options)).to(torch.uint8)  # noqa: E731
+    compute = lambda: torch.from_numpy(fine_tuned_segmentation(encoder, train, test, **options)).to(torch.int16)  # noqa: E731
     return _kept(profile, encoder, f"{len(train.images)}-mosaics", inputs, options, compute).astype(int)
