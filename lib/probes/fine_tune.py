@@ -2,51 +2,47 @@
 
 import copy
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.pipeline import Pipeline
 from timm.optim import param_groups_layer_decay
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from lib.encoders.encoder import Encoder, final_patch_tokens, represent
 from lib.pretrain.recipe import Recipe, batch_indices, seeded
-from lib.probes.linear_probe import fit_linear_probe
 
 
 class FineTuned(nn.Module):
-    """A copy of an encoder with a linear head on its representation, or on each of its final patch tokens, that starts as a linear probe.
+    """A copy of an encoder and a linear head on its standardised representation, or on each of its final patch tokens.
+
+    The head is zero at first. Features are standardised by a batch normalisation without parameters, as before MAE's linear probe
+    (He et al. 2022): their scale differs between encoders, and a short training would not make up for it.
 
     Args:
         encoder: copied, so that it stays as it is.
-        probe: of :func:`lib.probes.linear_probe.fit_linear_probe`; its standardisation becomes part of the head.
+        classes: outputs of the head.
         per_patch: one decision for each patch, row by row, instead of one for each image.
     """
 
-    def __init__(self, encoder: Encoder, probe: Pipeline, per_patch: bool = False):
+    def __init__(self, encoder: Encoder, classes: int, per_patch: bool = False):
         super().__init__()
         self.encoder, self.per_patch = copy.deepcopy(encoder), per_patch
         self.model = self.encoder.model.requires_grad_(True)
-        scaler, regression = probe[0], probe[-1]
-        weight = regression.coef_ / scaler.scale_
-        bias = regression.intercept_ - weight @ scaler.mean_
-        if len(weight) == 1:  # of two classes scikit-learn keeps the difference
-            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        self.classes = torch.from_numpy(regression.classes_)
-        self.model.reset_classifier(len(self.classes))  # timm's, so that layer-wise decay counts it as the last layer
+        self.standardise = nn.BatchNorm1d(self.model.num_features, affine=False)
+        self.model.reset_classifier(classes)  # timm's, so that layer-wise decay counts it as the last layer
         self.head = self.model.get_classifier()
-        self.head.weight.data, self.head.bias.data = torch.tensor(weight, dtype=torch.float32), torch.tensor(bias, dtype=torch.float32)
+        nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(batch, classes)``, or ``(batch, patches, classes)``, of images in [0, 1]."""
         normalised = self.encoder.normalise(images)
-        return self.head(final_patch_tokens(self.model, normalised) if self.per_patch else represent(self.model, normalised, self.encoder.pooling))
+        features = final_patch_tokens(self.model, normalised) if self.per_patch else represent(self.model, normalised, self.encoder.pooling)
+        return self.head(self.standardise(features.flatten(0, -2)).reshape(features.shape))
 
     @torch.no_grad()
     def predict(self, images: Tensor, batch_size: int = 256) -> Tensor:
         """Most likely classes ``(n,)``, or ``(n, patches)``."""
-        return torch.cat([self.classes[self(batch).argmax(-1)] for batch in images.split(batch_size)])
+        return torch.cat([self(batch).argmax(-1) for batch in images.split(batch_size)])
 
 
 def flip(images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -71,7 +67,7 @@ def fit_fine_tuned(
     epochs: int = 6,
     least_steps: int = 150,
     batch_size: int = 32,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 5e-3,
     layer_decay: float = 0.65,
     seed: int = 0,
 ) -> FineTuned:
@@ -81,7 +77,7 @@ def fit_fine_tuned(
     linear warm-up over a tenth of the steps, then half a cosine. Half of the images are mirrored; whole images, but not images with
     labels of patches, are also shifted by up to 2 pixels in each direction. RandAugment, mixup and label smoothing of the official recipes are left out.
 
-    Bao, Dong, Piao, Wei (2022), *BEiT*, for layer-wise decay; 0.65 is SimMIM's for ViT-B (Xie et al. 2022, section 4.1).
+    Bao, Dong, Piao, Wei (2022), *BEiT*, for layer-wise decay; 0.65 is SimMIM's for ViT-B (Xie et al. 2022).
 
     Args:
         images: ``(n, channels, height, width)`` in [0, 1].
@@ -103,23 +99,19 @@ def fit_fine_tuned(
     batch_size = min(batch_size, len(images))
     steps = max(least_steps, epochs * len(images) // batch_size)
     recipe = Recipe(images=steps * batch_size, batch_size=batch_size, learning_rate=learning_rate, warmup=0.1, seed=seed)
-    per_patch = labels.ndim > 1
-    features = encoder.patch_tokens(images).flatten(0, 1) if per_patch else encoder.representations(images)
-    probe = fit_linear_probe(features, labels.flatten())
-    targets = torch.searchsorted(torch.from_numpy(probe.classes_), labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of dropout and stochastic depth, where the model has any
-        tuned = FineTuned(encoder, probe, per_patch).train()
+        tuned = FineTuned(encoder, int(labels.max()) + 1, per_patch=labels.ndim > 1).train()
         tokens = getattr(tuned.model, "no_weight_decay", set)()
         optimizer = torch.optim.AdamW(param_groups_layer_decay(tuned.model, recipe.weight_decay, tokens, layer_decay=layer_decay))
         for step in tqdm(range(recipe.steps), desc=f"fine-tune {encoder.name}", unit="step", leave=False):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step) * group["lr_scale"]
             chosen, generator = batch_indices(step, batch_size, len(images), seed), seeded(seed, 1, step)
-            batch, classes = flip(images[chosen], targets[chosen], generator)
-            logits = tuned(batch if per_patch else shift(batch, generator))
+            batch, targets = flip(images[chosen], labels[chosen], generator)
+            logits = tuned(batch if tuned.per_patch else shift(batch, generator))
             optimizer.zero_grad()
-            F.cross_entropy(logits.flatten(0, -2), classes.flatten()).backward()
+            F.cross_entropy(logits.flatten(0, -2), targets.flatten()).backward()
             nn.utils.clip_grad_norm_(tuned.parameters(), recipe.clip)
             optimizer.step()
     return tuned.eval().requires_grad_(False)

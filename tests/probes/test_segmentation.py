@@ -42,7 +42,7 @@ def test_frozen_tokens_equal_a_linear_probe_of_every_patch(plain):
 
 def test_fine_tuning_learns_and_leaves_the_encoder(plain):
     before = plain.patch_tokens(squares(2, 0).images)
-    found = fine_tuned_segmentation(plain, squares(12, 1), squares(6, 2), CLASSES, least_steps=25, epochs=1, batch_size=6, learning_rate=5e-3, layer_decay=1.0)
+    found = fine_tuned_segmentation(plain, squares(12, 1), squares(6, 2), CLASSES, least_steps=25, epochs=1, batch_size=6, layer_decay=1.0)
     assert found.shape == (6, CLASSES, CLASSES) and (found.sum((1, 2)) == 64).all()
     assert mean_iou(found.sum(0)) > 0.9
     assert torch.equal(plain.patch_tokens(squares(2, 0).images), before)
