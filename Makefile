@@ -10,7 +10,7 @@ INSTALLED := .venv/installed
 # `--option value` if VARIABLE=value was given to make; a variable of the environment, such as NAME, does not count
 option = $(if $(filter command,$(origin $(2))),--$(1) "$($(2))")
 
-.PHONY: help book test run pretrain clean
+.PHONY: help book test run pretrain bench clean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
@@ -24,8 +24,12 @@ test: $(INSTALLED) ## run the tests
 run: given-NOTEBOOK $(INSTALLED) ## run one notebook: NOTEBOOK=self_attention [PARAMETERS="images=64 encoders=a,b"] [PROFILE=fashion] [FORCE=1]
 	$(PY) -m lib.study run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
 
-pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [IMAGES=…] [WEIGHT=…] [SEED=0] [NAME=…]
-	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,images,IMAGES) $(call option,weight,WEIGHT) $(call option,seed,SEED) $(call option,name,NAME)
+pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=/path/to/folder ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]
+	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,data,DATA) $(call option,arch,ARCH) $(call option,images,IMAGES) \
+	  $(call option,batch-size,BATCH_SIZE) $(call option,learning-rate,LEARNING_RATE) $(call option,weight,WEIGHT) $(call option,seed,SEED) $(call option,name,NAME)
+
+bench: $(INSTALLED) ## measure the speed of trainings and probes on this machine, in about three minutes
+	KINETO_LOG_LEVEL=9 $(PY) -m lib.bench
 
 clean: ## remove what `make` builds, except .venv, trained encoders and result tables
 	rm -rf build .pytest_cache .hypothesis .ruff_cache

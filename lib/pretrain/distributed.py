@@ -1,6 +1,7 @@
 """One training over several processes: ``torchrun --nproc-per-node=N -m lib.pretrain …``; everything here does nothing in a single process.
 
-Every process draws the whole batch from the same generator and keeps its own rows, so that N processes see what one would see.
+Every process reads its own rows of a batch; random parameters are drawn for the whole batch from the same generator in every process, so
+that N processes see what one would see.
 Representations are gathered before heads and losses: their BatchNorms and negatives see the whole batch, and the loss curve is that of
 one process. A BatchNorm inside an encoder sees the rows of its process, unless it is converted to torch's SyncBatchNorm on GPUs.
 """
@@ -9,7 +10,7 @@ import os
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
@@ -42,6 +43,11 @@ def own_rows(tensor: Tensor) -> Tensor:
     if len(tensor) % processes():
         raise ValueError(f"a batch of {len(tensor)} rows cannot be shared by {processes()} processes")
     return tensor.chunk(processes())[rank()]
+
+
+def rand_rows(n: int, generator: Generator) -> Tensor:
+    """Uniform draws in [0, 1) for this process's ``n`` rows of a batch, cut from those of all its rows."""
+    return own_rows(torch.rand(n * processes(), generator=generator))
 
 
 def gather(features: Tensor) -> Tensor:

@@ -20,15 +20,16 @@ class Hybrid(nn.Module):
         encoder: timm ViT, shared.
         features: its width.
         weight: λ in [0, 1], the share of the contrastive loss.
+        heads: ``hidden`` and ``outputs`` of :class:`MoCoV3`.
     """
 
-    def __init__(self, encoder: VisionTransformer, features: int, weight: float):
+    def __init__(self, encoder: VisionTransformer, features: int, weight: float, **heads: int):
         super().__init__()
         if not 0 <= weight <= 1:
             raise ValueError(f"the weight λ of the contrastive loss is in [0, 1], got {weight}")
         self.encoder, self.weight = encoder, weight
         self.mim = SimMIM(encoder, features) if weight < 1 else None
-        self.cl = MoCoV3(encoder, features, random_patches=False) if weight > 0 else None
+        self.cl = MoCoV3(encoder, features, random_patches=False, **heads) if weight > 0 else None
         self.family = "MIM" if weight == 0 else "CL" if weight == 1 else "other"
 
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from lib.data.images import Images
 from lib.encoders.architecture import sincos_positions
 from lib.pretrain.augment import random_background, random_resized_crop
+from lib.pretrain.distributed import own_rows, processes
 from lib.pretrain.masking import block_mask
 from lib.pretrain.simmim import patchify
 
@@ -59,12 +60,17 @@ class MAE(nn.Module):
         features: its width.
         mask_rate: share of masked patches (0.75 in the paper), single patches.
         width, depth, heads: of the decoder (512, 8 and 16 in the paper).
+
+    Raises:
+        ValueError: an encoder with other tokens before its patches than one class token.
     """
 
     family = "MIM"
 
     def __init__(self, encoder: VisionTransformer, features: int, mask_rate: float = 0.75, width: int = 48, depth: int = 4, heads: int = 3):
         super().__init__()
+        if encoder.cls_token is None or encoder.num_prefix_tokens != 1:
+            raise ValueError(f"MAE encodes a class token and patches, this encoder has {encoder.num_prefix_tokens} tokens before its patches")
         self.encoder = encoder
         self.patch_size, self.grid = encoder.patch_embed.patch_size[0], encoder.patch_embed.grid_size
         values = self.patch_size**2 * encoder.patch_embed.proj.in_channels
@@ -74,7 +80,7 @@ class MAE(nn.Module):
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: one cropped view and its mask."""
         view = random_resized_crop(random_background(batch, generator), generator)
-        return view, block_mask(len(batch), self.grid, self.mask_rate, generator, block=1)
+        return view, own_rows(block_mask(len(batch) * processes(), self.grid, self.mask_rate, generator, block=1))
 
     def encode(self, images: Tensor, mask: Tensor) -> Tensor:
         """Tokens ``(n, 1 + visible, features)`` of the class token and the visible patches; each image masks the same number."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Generator, Tensor, nn
@@ -52,13 +53,18 @@ def seeded(*numbers: int) -> Generator:
     return torch.Generator().manual_seed(mixed)
 
 
+@lru_cache(maxsize=2)
+def _epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=seeded(seed, 0, epoch))
+
+
 def batch_indices(step: int, batch_size: int, n: int, seed: int) -> Tensor:
     """Indices of the images of a step: each epoch is a fresh permutation, its last incomplete batch is dropped."""
     per_epoch = n // batch_size
     if per_epoch == 0:
         raise ValueError(f"a batch of {batch_size} images needs at least as many images, got {n}")
     epoch, position = divmod(step, per_epoch)
-    return torch.randperm(n, generator=seeded(seed, 0, epoch))[position * batch_size : (position + 1) * batch_size]
+    return _epoch_order(n, seed, epoch)[position * batch_size : (position + 1) * batch_size]
 
 
 def optimizer_for(objective: nn.Module, recipe: Recipe) -> torch.optim.AdamW:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from lib.data.images import Images
 from lib.pretrain.augment import random_background, random_resized_crop
+from lib.pretrain.distributed import own_rows, processes
 from lib.pretrain.masking import block_mask
 
 
@@ -73,7 +74,7 @@ class SimMIM(nn.Module):
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: one lightly cropped view and its mask."""
         view = random_resized_crop(random_background(batch, generator), generator, scale=(0.67, 1.0))
-        return view, block_mask(len(batch), self.grid, self.mask_rate, generator, self.block)
+        return view, own_rows(block_mask(len(batch) * processes(), self.grid, self.mask_rate, generator, self.block))
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
         """Predicted patches ``(n, patches, p²·c)``, normalised like ``images``, from images masked at ``mask``."""

@@ -17,24 +17,27 @@ from lib.data.images import Images
 from lib.encoders.encoder import represent
 from lib.pretrain.distributed import mean_over_processes, own_rows, parallel, rank, start
 from lib.pretrain.recipe import Recipe, batch_indices, optimizer_for, seeded
+from lib.pretrain.source import ImageFiles, batches
 from lib.probes.knn import knn_accuracy
 
 LOG_FIELDS = ("step", "images", "seconds", "loss", "learning_rate", "representation_std", "knn_accuracy")
 
 
 @torch.no_grad()
-def representations(encoder: nn.Module, pooling: str, images: Tensor, mean: float, std: float) -> Tensor:
+def representations(encoder: nn.Module, pooling: str, data: Images | ImageFiles, mean: Tensor, std: Tensor) -> Tensor:
     """Representations ``(n, width)`` during training, on the CPU; the encoder is left in training mode."""
     encoder.eval()
-    device = next(encoder.parameters(), images).device
-    found = torch.cat([represent(encoder, ((chunk - mean) / std).to(device), pooling).float().cpu() for chunk in images.split(256)])
+    chunks = batches(data, torch.arange(len(data)).split(256), mean.device)
+    found = torch.cat([represent(encoder, (chunk.images - mean) / std, pooling).float().cpu() for chunk in chunks])
     encoder.train()
     return found
 
 
-def monitor(objective: nn.Module, pooling: str, bank: Images, queries: Images, mean: float, std: float) -> tuple[float, float]:
+def monitor(
+    objective: nn.Module, pooling: str, bank: Images | ImageFiles, queries: Images | ImageFiles, mean: Tensor, std: Tensor
+) -> tuple[float, float]:
     """Collapse watch: standard deviation of the normalised representation × √width (1 when spread out), k-NN accuracy."""
-    known, asked = (representations(objective.encoder, pooling, data.images, mean, std) for data in (bank, queries))
+    known, asked = (representations(objective.encoder, pooling, data, mean, std) for data in (bank, queries))
     spread = F.normalize(asked, dim=1).std(0).mean().item() * asked.shape[1] ** 0.5
     return spread, knn_accuracy(known, bank.labels, asked, queries.labels).mean().item()
 
@@ -80,14 +83,22 @@ def save(stem: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, pro
     os.replace(resume.with_suffix(".tmp"), resume)
 
 
+def descend(loss: Tensor, objective: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> None:
+    """One step down the gradient of a loss, its norm at most ``clip``."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(objective.parameters(), clip)
+    optimizer.step()
+
+
 def train(
     objective: nn.Module,
-    data: Images,
-    held_out: Images,
+    data: Images | ImageFiles,
+    held_out: Images | ImageFiles,
     recipe: Recipe,
     stem: Path,
-    mean: float,
-    std: float,
+    mean: Tensor,
+    std: Tensor,
     pooling: str,
     export: Callable[[int, int], None],
     stop_after: int | None = None,
@@ -102,7 +113,7 @@ def train(
         data, held_out: training images; images for the k-NN watch (the first 2,000 of ``data`` are its bank).
         recipe: how long and how fast.
         stem: path without ending: ``STEM.csv`` is the log, ``STEM.resume.pt`` the state.
-        mean, std: normalisation of the images.
+        mean, std: normalisation of the images, ``(channels, 1, 1)``.
         pooling: what makes the representation that the k-NN watch sees.
         export: called with the images seen and the seconds spent whenever a state is saved.
         stop_after: stop at this step as if killed after saving (for tests and for giving time back).
@@ -117,22 +128,20 @@ def train(
     loss_of = parallel(objective, device)
     bank = data.subset(torch.arange(min(2000, len(data))))
     bar = tqdm(total=recipe.steps, initial=progress.step, desc=stem.name, unit="step", mininterval=10, disable=rank() > 0)
+    mean, std = mean.to(device), std.to(device)
     started = time.perf_counter() - progress.seconds
-    while progress.step < recipe.steps:
-        step = progress.step
-        batch = data.subset(batch_indices(step, recipe.batch_size, len(data), recipe.seed))
+    steps = range(progress.step, recipe.steps)
+    order = (own_rows(batch_indices(step, recipe.batch_size, len(data), recipe.seed)) for step in steps)
+    for step, batch in zip(steps, batches(data, order, device), strict=True):
         drawn = objective.draw(batch, seeded(recipe.seed, 1, step))
-        drawn = tuple(own_rows((t - mean) / std if t.is_floating_point() else t).to(device) for t in drawn)
+        drawn = tuple((t - mean) / std if t.is_floating_point() else t.to(device) for t in drawn)
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = loss_of(*drawn)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"{stem.name}: the loss is {loss.item()} at step {step}; the last good state is {stem}.resume.pt")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(objective.parameters(), recipe.clip)
-        optimizer.step()
+        descend(loss, objective, optimizer, recipe.clip)
         objective.update(step / recipe.steps)
         progress.losses.append(mean_over_processes(loss))
         progress.step = step = step + 1

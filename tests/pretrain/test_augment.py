@@ -4,10 +4,11 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.transforms import functional as TF
 
 from lib.data.images import Images
 from lib.pretrain import augment
-from lib.pretrain.augment import color_jitter, contrastive_view, gaussian_blur, random_background, random_grayscale, random_resized_crop, solarize
+from lib.pretrain.augment import color_jitter, contrastive_view, gaussian_blur, random_background, random_grayscale, random_resized_crop, shift_hue, solarize
 
 
 def seeded(seed=0):
@@ -103,12 +104,25 @@ def test_brightness_scales_and_contrast_keeps_the_mean():
 
 def test_saturation_keeps_the_luminance_and_leaves_grey_pixels():
     images = pictures(40, 3) * 0.4 + 0.3
-    found = color_jitter(images, seeded(), brightness=0, contrast=0, saturation=0.2, probability=1)
+    found = color_jitter(images, seeded(), brightness=0, contrast=0, saturation=0.2, hue=0, probability=1)
     luminance = lambda x: x[:, 0] * 0.299 + x[:, 1] * 0.587 + x[:, 2] * 0.114  # noqa: E731
     assert torch.allclose(luminance(found), luminance(images), atol=1e-5)
     assert (found - images).abs().max() > 0.01
     grey = pictures(40).expand(-1, 3, -1, -1)
-    assert torch.allclose(color_jitter(grey, seeded(), brightness=0, contrast=0, saturation=0.2, probability=1), grey, atol=1e-6)
+    assert torch.allclose(color_jitter(grey, seeded(), brightness=0, contrast=0, saturation=0.2, hue=0, probability=1), grey, atol=1e-6)
+
+
+@pytest.mark.parametrize("turn", [-0.5, -0.1, 0.0, 0.03, 0.4])
+def test_the_hue_turns_as_in_torchvision(turn):
+    images = torch.cat([pictures(20, 3), pictures(3).expand(-1, 3, -1, -1), torch.eye(3).reshape(3, 3, 1, 1).expand(-1, -1, 12, 12)])  # grey and primaries too
+    assert torch.allclose(shift_hue(images, torch.full((len(images),), turn)), TF.adjust_hue(images, turn), atol=1e-5)
+
+
+def test_each_image_turns_its_own_hue_within_the_range():
+    found = color_jitter(torch.tensor([0.8, 0.2, 0.2]).reshape(1, 3, 1, 1).expand(200, -1, 1, 1), seeded(), 0, 0, 0, hue=0.1, probability=1).flatten(1)
+    assert torch.allclose(found.amax(1), torch.tensor(0.8)) and torch.allclose(found.amin(1), torch.tensor(0.2)) and (found.argmax(1) == 0).all()
+    turn = (found[:, 1] - found[:, 2]) / 0.6 / 6  # of a red, in parts of the circle
+    assert -0.1 <= turn.min() < -0.09 and 0.09 < turn.max() <= 0.1
 
 
 @pytest.mark.parametrize(
@@ -176,9 +190,9 @@ def test_the_views_are_asymmetric(monkeypatch):
     calls = []
 
     def watch(operation):
-        def watched(images, generator, probability=inspect.signature(operation).parameters["probability"].default):
+        def watched(images, generator, probability=inspect.signature(operation).parameters["probability"].default, **rest):
             calls.append((operation.__name__, probability))
-            return operation(images, generator, probability=probability)
+            return operation(images, generator, probability=probability, **rest)
 
         return watched
 
@@ -189,3 +203,11 @@ def test_the_views_are_asymmetric(monkeypatch):
     calls.clear()
     contrastive_view(batch(pictures(2)), seeded(), second=True)
     assert calls == [("gaussian_blur", 0.1), ("solarize", 0.2)]
+
+
+@pytest.mark.parametrize(("side", "largest"), [(28, 0.5), (32, 0.5), (112, 1.0), (224, 2.0)])
+def test_the_blur_grows_with_the_image(monkeypatch, side, largest):
+    seen = []
+    monkeypatch.setattr(augment, "gaussian_blur", lambda images, generator, sigma, probability: seen.append(sigma) or images)
+    contrastive_view(batch(pictures(2, 3, side)), seeded())
+    assert seen == [(0.1, largest)]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib.pretrain.distributed import gather, own_rows
+from lib.pretrain.distributed import gather, own_rows, rand_rows
 from lib.study.layout import ROOT
 
 WORKER = """
@@ -31,7 +31,7 @@ for name, make in dict(moco=MoCoV3, simmim=SimMIM).items():
     objective = make(vit, features=24)
     stem = Path(sys.argv[1]) / name
     finish = lambda images, seconds: export_weights(objective, [], stem.with_suffix(".safetensors"))
-    train(objective, data, data, Recipe(images=48, batch_size=8, rows=6, learning_rate=1e-4), stem, 0.5, 0.3, "patch_mean", finish)
+    train(objective, data, data, Recipe(images=48, batch_size=8, rows=6, learning_rate=1e-4), stem, torch.tensor(0.5), torch.tensor(0.3), "patch_mean", finish)
 """
 
 
@@ -66,3 +66,13 @@ def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
     monkeypatch.setattr("lib.pretrain.distributed.processes", lambda: 2)
     with pytest.raises(ValueError, match="batch of 3 rows cannot be shared by 2 processes"):
         own_rows(torch.zeros(3, 1))
+
+
+def test_the_processes_share_the_draws_of_the_whole_batch(monkeypatch):
+    whole = rand_rows(6, torch.Generator().manual_seed(0))
+    monkeypatch.setattr("lib.pretrain.distributed.processes", lambda: 2)
+    parts = []
+    for process in range(2):
+        monkeypatch.setattr("lib.pretrain.distributed.rank", lambda process=process: process)
+        parts.append(rand_rows(3, torch.Generator().manual_seed(0)))
+    assert torch.equal(torch.cat(parts), whole)

@@ -2,8 +2,15 @@
 
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
+from PIL import Image
 
+from lib.data.folder import load_folder
+from lib.encoders.card import read_card
+from lib.encoders.load import load_encoder
 from lib.pretrain.__main__ import free_stem, main, parse
 
 
@@ -24,8 +31,68 @@ def test_the_command_refuses_before_it_trains(monkeypatch):
         main()
 
 
-@pytest.mark.parametrize("words", [["hybrid"], ["simmim", "--weight", "0.2"], ["mae", "--size", "r"], ["unknown"]])
+WRONG = ["hybrid", "simmim --weight 0.2", "mae --size r", "unknown", "simmim --arch resnet18", "simmim --data x --size s", "simmim --data x --arch unknown"]
+
+
+@pytest.mark.parametrize("words", WRONG)
 def test_what_does_not_go_together_is_refused(monkeypatch, words):
-    monkeypatch.setattr(sys, "argv", ["pretrain", *words])
+    monkeypatch.setattr(sys, "argv", ["pretrain", *words.split()])
     with pytest.raises(SystemExit):
         parse()
+
+
+@pytest.fixture(scope="module")
+def garden(tmp_path_factory):
+    """A folder of generated colour images of two classes at 224 px."""
+    folder, rng = tmp_path_factory.mktemp("images") / "garden", np.random.default_rng(0)
+    for i in range(30):
+        path = folder / "ab"[i % 2] / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (7, 8, 3), dtype=np.uint8))
+        coarse.resize((256, 224), Image.Resampling.BICUBIC).save(path)
+    return folder
+
+
+@pytest.fixture
+def pretrain(monkeypatch, tmp_path):
+    """Run the command with checkpoints in a folder of their own, and return that folder."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["pretrain", *map(str, words)])
+        monkeypatch.setattr("lib.pretrain.__main__.CHECKPOINTS", tmp_path)
+        threads = torch.get_num_threads()
+        try:
+            main()
+        finally:
+            torch.set_num_threads(threads)
+        return tmp_path
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("method", "arch", "pooling"),
+    [("simmim", "vit_tiny_patch16_224", "patch_mean"), ("moco-v3", "test_vit", "class_token"), ("supervised", "test_resnet", "global_average")],
+)
+def test_trains_a_timm_model_on_a_folder_of_images_for_two_steps(pretrain, garden, method, arch, pooling):
+    root = pretrain(method, "--data", garden, "--arch", arch, "--images", 8, "--batch-size", 4)
+    name = f"garden/{method}-{arch}"
+    log, card = pd.read_csv(root / f"{name}.csv"), read_card(root / f"{name}.yaml")
+    assert log["step"].tolist() == [1, 2] and np.isfinite(log["loss"]).all() and log["loss"].nunique() == 2
+    assert card.architecture == arch and card.images_seen == 8 and card.pooling == pooling and card.mean == [0.485, 0.456, 0.406]
+    side = 224 if arch == "vit_tiny_patch16_224" else 160
+    assert card.data == f"folder garden: 27 images of 2 classes at {side} px; 3 more held out"
+    assert card.command == f"make pretrain METHOD={method} DATA=garden ARCH={arch} IMAGES=8 SEED=0 BATCH_SIZE=4"
+    encoder = load_encoder(name, root)
+    found = encoder(load_folder(garden, side, limit=2).images)
+    assert found.shape == (2, encoder.model.num_features) and torch.isfinite(found).all()
+
+
+def test_patch_methods_refuse_a_resnet(pretrain, garden):
+    with pytest.raises(SystemExit, match="expected a timm VisionTransformer, test_resnet is a ResNet"):
+        pretrain("simmim", "--data", garden, "--arch", "test_resnet")
+
+
+def test_a_folder_that_is_none_is_refused(pretrain, tmp_path):
+    with pytest.raises(SystemExit, match="nowhere, which does not exist"):
+        pretrain("simmim", "--data", tmp_path / "nowhere", "--arch", "test_vit")

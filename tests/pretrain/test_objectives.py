@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from lib.encoders.architecture import build_resnet, resnet_arguments
-from lib.pretrain.__main__ import METHODS
 from lib.pretrain.byol import BYOL, regression_loss
 from lib.pretrain.dino import DINO, dino_loss
 from lib.pretrain.hybrid import Hybrid
 from lib.pretrain.mae import MAE, normalised_pixels
+from lib.pretrain.methods import METHODS, objective_for
 from lib.pretrain.moco_v3 import MoCoV3
 from lib.pretrain.simclr import nt_xent
 from lib.pretrain.simmim import patchify
@@ -133,8 +133,22 @@ def test_simsiam_stops_the_gradient_of_the_target_branch(make_vit, batch):
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.needs_vit])
 def test_methods_without_patch_tokens_train_the_resnet(name, batch):
     encoder = build_resnet(resnet_arguments())
-    options = {"convolutional": True} if name == "moco-v3" else {}
-    objective = METHODS[name].objective(encoder, features=encoder.num_features, **options)
+    objective = objective_for(name, encoder, classes=3)
     loss = objective(*objective.draw(batch, generator()))
     loss.backward()
     assert torch.isfinite(loss) and encoder.conv1.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("arguments", [dict(class_token=False, global_pool="avg"), dict(reg_tokens=2)], ids=["no class token", "registers"])
+def test_mae_refuses_other_tokens_than_a_class_token(make_vit, arguments):
+    with pytest.raises(ValueError, match="this encoder has [03] tokens before its patches"):
+        MAE(make_vit(**arguments), 24)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_published_heads_are_the_papers(name, make_vit):
+    weight = 0.5 if name == "hybrid" else None
+    shapes = [tuple(p.shape) for p in objective_for(name, make_vit(), 7, weight, published_heads=True).parameters()]
+    widest = {"moco-v3": (256, 4096), "hybrid": (256, 4096), "byol": (256, 4096), "simclr": (128, 2048), "simsiam": (2048, 512), "dino": (65536, 256)}
+    widest |= {"mae": (1536, 512), "simmim": (16, 24), "supervised": (7, 24)}
+    assert widest[name] in shapes

@@ -15,6 +15,7 @@ from lib.pretrain.recipe import Recipe, batch_indices
 from lib.pretrain.simmim import SimMIM
 from lib.pretrain.trainer import LOG_FIELDS, export_weights, monitor, train
 
+MEAN, STD = torch.tensor(0.3).reshape(1, 1, 1), torch.tensor(0.35).reshape(1, 1, 1)
 POOLING = {"moco-v3": "class_token", "simmim": "patch_mean"}
 OBJECTIVES = {"moco-v3": lambda vit: MoCoV3(vit, features=24, hidden=16, outputs=8), "simmim": lambda vit: SimMIM(vit, features=24)}
 EIGHT = Recipe(images=64, batch_size=8, rows=4)  # eight steps, every second logged
@@ -46,7 +47,7 @@ def run(data, tmp_path):
         exported = []
         (tmp_path / folder).mkdir(exist_ok=True)
         held_out, export = data.subset(torch.arange(9)), lambda images, seconds: exported.append(images)
-        train(objective, data, held_out, recipe, tmp_path / folder / "tiny", 0.3, 0.35, "patch_mean", export, stop_after)
+        train(objective, data, held_out, recipe, tmp_path / folder / "tiny", MEAN, STD, "patch_mean", export, stop_after)
         return exported
 
     return run
@@ -198,9 +199,9 @@ class Pixels(nn.Module):
 def test_the_watch_tells_collapse_from_spread(factor, spread):
     images = torch.rand(400, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     data = Images(images, torch.arange(400) % 4, None, ("a", "b", "c", "d"))
-    found, accuracy = monitor(Stub(Pixels(factor), []), "patch_mean", data, data, 0.5, 0.3)
+    found, accuracy = monitor(Stub(Pixels(factor), []), "patch_mean", data, data, torch.tensor(0.5), torch.tensor(0.3))
     assert found == pytest.approx(spread, abs=0.02) and 0.2 < accuracy < 0.6  # of noise, each image among its own neighbours
-    assert 0.2 < monitor(Stub(Pixels(1), []), "patch_mean", data, data, -0.5, 0.3)[0] < 0.6  # directions bunched around one
+    assert 0.2 < monitor(Stub(Pixels(1), []), "patch_mean", data, data, torch.tensor(-0.5), torch.tensor(0.3))[0] < 0.6  # directions bunched around one
 
 
 @pytest.mark.parametrize(("name", "extras"), [("moco-v3", ()), ("simmim", ("decoder", "mask_token")), ("simmim", ())])
@@ -213,10 +214,11 @@ def test_exported_weights_load_strictly(objective, images, tmp_path, name, extra
     card = Card(
         method=name, family=made.family, architecture="vit_tiny_patch16_224", patch_size=4, prefix_tokens=1, mean=[0.3], std=[0.35], pooling=POOLING[name],
         arguments=dict(img_size=28, patch_size=4, in_chans=1, embed_dim=24, depth=2, num_heads=3, num_classes=0, dynamic_img_size=True),
-        images_seen=0, seconds=0, command="", commit="", data="", seed=0, licence="", source="", sha256=file_sha256(tmp_path / "tiny.safetensors"), extras=list(extras),
+        images_seen=0, seconds=0, command="", commit="", data="", seed=0, licence="", source="",
+        sha256=file_sha256(tmp_path / "tiny.safetensors"), extras=list(extras),
     )  # fmt: skip
     write_card(card, tmp_path / "tiny.yaml")
     loaded = load_encoder("tiny", tmp_path)
-    expected = trainer.representations(made.encoder, POOLING[name], images, 0.3, 0.35)
+    expected = trainer.representations(made.encoder, POOLING[name], Images(images, torch.zeros(len(images)), None, ()), MEAN, STD)
     assert torch.allclose(loaded(images), expected, atol=0.02)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["tiny.safetensors", "tiny.yaml"]

@@ -1,0 +1,1 @@
+"""How fast trainings and probes are on this machine: ``python -m lib.bench``."""
