@@ -15,7 +15,7 @@ from lib.encoders.encoder import Encoder
 from lib.probes.every import block_probes, token_probes
 from lib.probes.stream import block_statistics
 
-AIM_RATIO, AIM_GROWTH = 1.6, 1.02
+AIM_RATIO, AIM_GROWTH = 1.6, 1.05
 ARCHITECTURE = "vit_base_patch16_224"
 
 

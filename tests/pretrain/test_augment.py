@@ -190,7 +190,9 @@ def test_the_views_are_asymmetric(monkeypatch):
     calls = []
 
     def watch(operation):
-        def watched(images, generator, probability=inspect.signature(operation).parameters["probability"].default, **rest):
+        usual = inspect.signature(operation).parameters["probability"].default
+
+        def watched(images, generator, probability=usual, **rest):
             calls.append((operation.__name__, probability))
             return operation(images, generator, probability=probability, **rest)
 
