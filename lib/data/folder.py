@@ -12,7 +12,7 @@ from torchvision.transforms import functional as TF
 from lib.data.images import Images
 
 
-def _read_image(path: str, size: int, channels: int) -> Tensor:
+def read_image(path: str, size: int, channels: int) -> Tensor:
     """``(channels, size, size)``: shorter side resized (bilinear, antialiased), centre cropped."""
     try:
         with Image.open(path) as file:
@@ -20,6 +20,26 @@ def _read_image(path: str, size: int, channels: int) -> Tensor:
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
         raise ValueError(f"{path} is not a complete image: {error}") from error
     return TF.to_tensor(TF.center_crop(TF.resize(image, size), size))
+
+
+def open_folder(path: str | Path) -> ImageFolder:
+    """A folder with one subfolder of images per class, listed and not read.
+
+    Raises:
+        FileNotFoundError: a path that does not exist.
+        ValueError: a path that is not a folder, a folder without class subfolders, a class without images.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"expected a folder of images at {path}, which does not exist")
+    if not path.is_dir():
+        raise ValueError(f"expected a folder of images, got the file {path}")
+    if not any(entry.is_dir() for entry in path.iterdir()):
+        raise ValueError(f"expected one subfolder of images per class in {path}, got {'only files' if any(path.iterdir()) else 'an empty folder'}")
+    try:
+        return ImageFolder(str(path))
+    except FileNotFoundError as error:  # a class without images; torchvision's message names the class
+        raise ValueError(f"{path}: {error}") from error
 
 
 def load_folder(path: str | Path, size: int, limit: int | None = None, channels: Literal[1, 3] = 3) -> Images:
@@ -34,29 +54,18 @@ def load_folder(path: str | Path, size: int, limit: int | None = None, channels:
         channels: 3 (RGB) or 1 (grey).
 
     Raises:
-        FileNotFoundError: a path that does not exist.
-        ValueError: a path that is not a folder, a folder without class subfolders, a class without images, a damaged image (each
-            named); a size or limit below 1, other channels.
+        FileNotFoundError, ValueError: of :func:`open_folder`.
+        ValueError: a damaged image, named; a size or limit below 1, other channels.
     """
-    path = Path(path)
     if channels not in (1, 3):
         raise ValueError(f"channels is 1 (grey) or 3 (RGB), got {channels}")
     if size < 1 or (limit is not None and limit < 1):
         raise ValueError(f"expected a size and a limit of at least 1, got {size} and {limit}")
-    if not path.exists():
-        raise FileNotFoundError(f"expected a folder of images at {path}, which does not exist")
-    if not path.is_dir():
-        raise ValueError(f"expected a folder of images, got the file {path}")
-    if not any(entry.is_dir() for entry in path.iterdir()):
-        raise ValueError(f"expected one subfolder of images per class in {path}, got {'only files' if any(path.iterdir()) else 'an empty folder'}")
-    try:
-        found = ImageFolder(str(path))
-    except FileNotFoundError as error:  # a class without images; torchvision's message names the class
-        raise ValueError(f"{path}: {error}") from error
+    found = open_folder(path)
     total = len(found.samples)
     kept = min(total, limit or total)
     samples = [found.samples[i * total // kept] for i in range(kept)]
-    images = torch.stack([_read_image(file, size, channels) for file, _ in samples])
+    images = torch.stack([read_image(file, size, channels) for file, _ in samples])
     return Images(images, torch.tensor([label for _, label in samples]), None, tuple(found.classes))
 
 

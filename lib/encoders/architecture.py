@@ -51,11 +51,13 @@ def build_vit(arguments: dict) -> VisionTransformer:
     Both objectives use the same positions, so that they differ in the objective alone; official SimMIM uses a relative
     position bias instead.
     """
-    vit = timm.create_model(VIT, **arguments)
-    positions = torch.zeros_like(vit.pos_embed)
-    positions[0, vit.num_prefix_tokens :] = sincos_positions(vit.patch_embed.grid_size, vit.embed_dim)
-    vit.pos_embed.data.copy_(positions)
-    vit.pos_embed.requires_grad_(False)
+    return fix_positions(timm.create_model(VIT, **arguments))
+
+
+def fix_positions(vit: VisionTransformer) -> VisionTransformer:
+    """The ViT itself, its position embedding now sine-cosine and fixed, zero for prefix tokens."""
+    positions = sincos_positions(vit.patch_embed.grid_size, vit.embed_dim)
+    vit.pos_embed.requires_grad_(False).zero_()[0, -len(positions) :] = positions
     return vit
 
 

@@ -75,12 +75,12 @@ class MAE(nn.Module):
         self.patch_size, self.grid = encoder.patch_embed.patch_size[0], encoder.patch_embed.grid_size
         values = self.patch_size**2 * encoder.patch_embed.proj.in_channels
         self.decoder = Decoder(self.grid, features, width, depth, heads, values)
-        self.mask_rate = mask_rate
+        self.mask_rate, self.block = mask_rate, 1
 
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: one cropped view and its mask."""
         view = random_resized_crop(random_background(batch, generator), generator)
-        return view, own_rows(block_mask(len(batch) * processes(), self.grid, self.mask_rate, generator, block=1))
+        return view, own_rows(block_mask(len(batch) * processes(), self.grid, self.mask_rate, generator, self.block))
 
     def encode(self, images: Tensor, mask: Tensor) -> Tensor:
         """Tokens ``(n, 1 + visible, features)`` of the class token and the visible patches; each image masks the same number."""

@@ -6,7 +6,7 @@ from timm.models.resnet import ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from lib.encoders.architecture import SMALL_RESNET, VIT, build, resnet_arguments, sincos_positions, vit_arguments
+from lib.encoders.architecture import SMALL_RESNET, VIT, build, fix_positions, resnet_arguments, vit_arguments
 from lib.pretrain.byol import BYOL
 from lib.pretrain.dino import DINO
 from lib.pretrain.hybrid import Hybrid
@@ -76,8 +76,7 @@ def timm_encoder(name: str, needs_vit: bool) -> tuple[nn.Module, str, dict]:
     if not isinstance(encoder, allowed):
         raise SystemExit(f"expected a timm {' or '.join(kind.__name__ for kind in allowed)}, {name} is a {type(encoder).__name__}")
     if getattr(encoder, "pos_embed", None) is not None:
-        positions = sincos_positions(encoder.patch_embed.grid_size, encoder.embed_dim)
-        encoder.pos_embed.requires_grad_(False).zero_()[0, -len(positions) :] = positions
+        fix_positions(encoder)
     return encoder, name, model_arguments
 
 

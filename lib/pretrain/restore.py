@@ -45,7 +45,7 @@ def draw_mask(model: SimMIM | MAE, images: int, mask_rate: float, seed: int) -> 
     if mask_rate == 0:
         rows, columns = model.grid
         return torch.zeros(images, rows * columns, dtype=torch.bool)
-    return block_mask(images, model.grid, mask_rate, torch.Generator().manual_seed(seed), getattr(model, "block", 1))
+    return block_mask(images, model.grid, mask_rate, torch.Generator().manual_seed(seed), model.block)
 
 
 @torch.no_grad()
@@ -63,23 +63,22 @@ def reconstruct(name: str, images: Tensor, seed: int = 0, root: Path = CHECKPOIN
     Returns:
         two tensors like ``images``: masked patches grey, and masked patches filled in; visible patches are the image's own.
     """
-    model, normalise = restore(name, root), load_encoder(name, root).normalise
+    model, encoder = restore(name, root), load_encoder(name, root)
     mask = draw_mask(model, len(images), model.mask_rate, seed)
     patches = patchify(images, model.patch_size)
-    predicted = model.reconstruct(normalise(images), mask)
+    predicted = model.reconstruct(encoder.normalise(images), mask)
     if isinstance(model, MAE):
         filled = predicted * (patches.var(2, keepdim=True) + 1e-6).sqrt() + patches.mean(2, keepdim=True)
     else:
-        card = read_card(root / f"{name}.yaml")
-        filled = unscale(predicted, card.mean, card.std)
+        filled = unscale(predicted, encoder.mean.flatten(), encoder.std.flatten())
     seen, whole = (torch.where(mask[..., None], other, patches).clamp(0, 1) for other in (torch.tensor(0.5), filled))
     return unpatchify(seen, model.patch_size, model.grid), unpatchify(whole, model.patch_size, model.grid)
 
 
-def unscale(patches: Tensor, mean: list[float], std: list[float]) -> Tensor:
+def unscale(patches: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Normalised patches ``(n, patches, p²·c)``, channels last, back in [0, 1] pixels."""
     by_channel = patches.unflatten(2, (-1, len(mean)))
-    return (by_channel * torch.tensor(std) + torch.tensor(mean)).flatten(2)
+    return (by_channel * std + mean).flatten(2)
 
 
 class MAEDecoder:

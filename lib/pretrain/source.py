@@ -9,10 +9,9 @@ import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.datasets import ImageFolder
 
 from lib.data.fashion import load_fashion
-from lib.data.folder import _read_image, load_folder
+from lib.data.folder import open_folder, read_image
 from lib.data.images import Images
 
 LARGEST_HELD_OUT, SMALLEST_FOLDER = 1000, 25
@@ -39,7 +38,7 @@ class ImageFiles:
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """One image ``(3, side, side)`` in [0, 1], with its label."""
-        return _read_image(self.files[index], self.side, 3), self.labels[index]
+        return read_image(self.files[index], self.side, 3), self.labels[index]
 
     def subset(self, indices: Tensor) -> "ImageFiles":
         """The images at ``indices`` ``(m,)``, in that order, none of them read."""
@@ -80,10 +79,9 @@ def folder_source(path: str | Path, side: int) -> Source:
         side: of the images in pixels.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`lib.data.folder.load_folder`; fewer than 25 images.
+        FileNotFoundError, ValueError: of :func:`lib.data.folder.open_folder`; fewer than 25 images.
     """
-    load_folder(path, side, limit=1)  # refuses what is no such folder
-    folder = ImageFolder(str(path))
+    folder = open_folder(path)
     files, labels = zip(*folder.samples, strict=True)
     n = len(files)
     if n < SMALLEST_FOLDER:

@@ -6,12 +6,13 @@ from torch import Tensor
 
 from lib.encoders.observe import Block
 from lib.probes.attention_distance import attention_distance
+from lib.probes.cosine import pairwise_cosine
 from lib.probes.fourier import relative_log_amplitude
 from lib.probes.key_entropy import key_entropy
 from lib.probes.local_attention import local_attention
 from lib.probes.normalized_mutual_information import normalized_mutual_information
 from lib.probes.query_similarity import query_similarity
-from lib.probes.similarity import head_similarity, step_similarity, token_similarity
+from lib.probes.similarity import head_similarity, step_similarity
 from lib.probes.spectrum import token_spectrum
 from lib.probes.stream import OfBlock, OfTokens
 from lib.probes.token_shift import common_shift, log_spread
@@ -32,9 +33,9 @@ def block_probes(grid: tuple[int, int], patch_size: int) -> dict[str, OfBlock]:
         "depths: block": lambda b: step_similarity(b.tokens_in, b.tokens_out),
         "depths: self-attention": lambda b: step_similarity(b.tokens_in, b.tokens_attended),
         "depths: mean token": lambda b: step_similarity(b.tokens_in.mean(1, keepdim=True), b.tokens_out.mean(1, keepdim=True)),
-        "tokens: after the block": lambda b: token_similarity(b.tokens_out),
-        "tokens: after self-attention": lambda b: token_similarity(b.tokens_attended),
-        "tokens: what self-attention adds": lambda b: token_similarity(b.tokens_attended - b.tokens_in),
+        "tokens: after the block": lambda b: pairwise_cosine(b.tokens_out),
+        "tokens: after self-attention": lambda b: pairwise_cosine(b.tokens_attended),
+        "tokens: what self-attention adds": lambda b: pairwise_cosine(b.tokens_attended - b.tokens_in),
         "common shift": lambda b: common_shift(b.tokens_in, b.tokens_attended),
         "log spread": lambda b: log_spread(b.tokens_in, b.tokens_attended),
     }
@@ -49,10 +50,9 @@ def block_probes(grid: tuple[int, int], patch_size: int) -> dict[str, OfBlock]:
 
 
 def token_probes(grid: tuple[int, int]) -> dict[str, OfTokens]:
-    """Name -> function of patch tokens: spectra and mean tokens (Fig. 7), amplitudes by frequency in both conventions (Fig. 9)."""
+    """Name -> function of patch tokens: spectra and mean tokens (Fig. 7), amplitudes by frequency up to Nyquist (Fig. 9)."""
     return {
         "token spectrum": token_spectrum,
         "mean token": lambda tokens: tokens.mean(1),
-        "amplitude, official": partial(relative_log_amplitude, grid=grid),
         "amplitude, to Nyquist": partial(relative_log_amplitude, grid=grid, convention="nyquist"),
     }

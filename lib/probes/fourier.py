@@ -8,6 +8,15 @@ from torch import Tensor
 Convention = Literal["official", "nyquist"]
 
 
+def official_frequencies(side: int) -> int:
+    """Number of frequencies of the official convention, the first of those up to Nyquist.
+
+    >>> official_frequencies(14), official_frequencies(7)
+    (7, 4)
+    """
+    return (side + 1) // 2
+
+
 def relative_log_amplitude(tokens: Tensor, grid: tuple[int, int], convention: Convention = "official") -> Tensor:
     """Log amplitude of patch tokens along the frequency diagonal, relative to the constant part.
 
@@ -40,7 +49,8 @@ def relative_log_amplitude(tokens: Tensor, grid: tuple[int, int], convention: Co
     side = grid[0]
     if grid[0] != grid[1] or tokens.ndim != 3 or tokens.shape[1] != side * side:
         raise ValueError(f"expected tokens (batch, {grid[0]} · {grid[1]}, width) of a square grid, got shape {tuple(tokens.shape)}")
-    amplitude = torch.fft.fft2(tokens.mT.unflatten(2, grid)).abs()
-    last = side // 2 if convention == "nyquist" else (side + 1) // 2 - 1
-    diagonal = torch.diagonal((amplitude + 1e-6).log().mean(1), dim1=-2, dim2=-1)[:, : last + 1]
-    return diagonal - diagonal[:, :1]
+    frequencies = side // 2 + 1 if convention == "nyquist" else official_frequencies(side)
+    spectrum = torch.fft.fft2(tokens.mT.unflatten(2, grid))
+    diagonal = torch.diagonal(spectrum, dim1=-2, dim2=-1)[..., :frequencies].abs()
+    log_amplitude = (diagonal + 1e-6).log().mean(1)
+    return log_amplitude - log_amplitude[:, :1]

@@ -1,4 +1,4 @@
-"""How alike heads, tokens and successive blocks are."""
+"""How alike heads and successive blocks are; for the tokens of an image see ``pairwise_cosine``."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,20 +24,6 @@ def head_similarity(vectors: Tensor) -> Tensor:
         ValueError: fewer than 2 heads.
     """
     return pairwise_cosine(vectors.transpose(1, 2)).mean(1)
-
-
-def token_similarity(tokens: Tensor) -> Tensor:
-    """Cosine similarity of two tokens of an image, averaged over pairs.
-
-    Park et al. (2023), Fig. 5.
-
-    Args:
-        tokens: ``(batch, tokens, width)``, at least 2 tokens.
-
-    Returns:
-        ``(batch,)``.
-    """
-    return pairwise_cosine(tokens)
 
 
 def step_similarity(before: Tensor, after: Tensor) -> Tensor:

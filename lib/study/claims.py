@@ -85,11 +85,6 @@ def over_blocks(values: Tensor, where: Callable[[int], list[int]]) -> np.ndarray
     return values[:, where(values.shape[1])].mean((1, 2)).numpy()
 
 
-def gap(first: dict[str, Tensor], second: dict[str, Tensor], metric: str, where: Callable[[int], list[int]] | None = None) -> np.ndarray:
-    """One encoder's statistic minus another's on the same images, over ``late`` blocks unless told: ``(images,)``."""
-    return over_blocks(first[metric], where or late) - over_blocks(second[metric], where or late)
-
-
 def two_thirds(depth: int) -> int:
     """Number of the block at two thirds of the depth, rounded up.
 
@@ -115,3 +110,8 @@ def early(depth: int) -> list[int]:
     ([0, 1], [0, 1, 2, 3])
     """
     return [block for block in range(depth) if 3 * (block + 1) <= depth]
+
+
+def gap(first: dict[str, Tensor], second: dict[str, Tensor], metric: str, where: Callable[[int], list[int]] = late) -> np.ndarray:
+    """One encoder's statistic minus another's on the same images, over ``late`` blocks unless told: ``(images,)``."""
+    return over_blocks(first[metric], where) - over_blocks(second[metric], where)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lib.encoders.encoder import Encoder
 from lib.probes.every import block_probes, token_probes
+from lib.probes.fourier import official_frequencies
 from lib.probes.stream import Observed, block_statistics
 from lib.study.kept import content_hash, encoder_hash, kept
 from lib.study.layout import ROOT
@@ -32,5 +33,7 @@ def measure(encoder: Encoder, images: Tensor, root: Path = ROOT) -> dict[str, Te
 
 
 def measure_now(observed: Observed, images: Tensor, grid: tuple[int, int], patch_size: int) -> dict[str, Tensor]:
-    """As :func:`measure`, computed, of anything that can be observed."""
-    return block_statistics(observed, images, block_probes(grid, patch_size), token_probes(grid))
+    """As :func:`measure`, computed, of anything that can be observed; the official convention of the amplitudes is the first part of the other."""
+    found = block_statistics(observed, images, block_probes(grid, patch_size), token_probes(grid))
+    official = found["amplitude, to Nyquist"][..., : official_frequencies(grid[0])]
+    return found | {"amplitude, official": official.clone()}  # on an odd grid both are the same memory, which safetensors refuses

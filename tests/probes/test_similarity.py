@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib.probes.similarity import head_similarity, step_similarity, token_similarity
+from lib.probes.cosine import pairwise_cosine
+from lib.probes.similarity import head_similarity, step_similarity
 
 
 def test_heads_against_a_naive_loop():
@@ -20,7 +21,7 @@ def test_tokens_against_a_naive_loop():
     v = torch.randn(2, 5, 4)
     for b in range(2):
         pairs = [F.cosine_similarity(v[b, t], v[b, u], dim=0) for t, u in itertools.combinations(range(5), 2)]
-        assert token_similarity(v)[b].item() == pytest.approx(torch.stack(pairs).mean().item(), abs=1e-5)
+        assert pairwise_cosine(v)[b].item() == pytest.approx(torch.stack(pairs).mean().item(), abs=1e-5)
 
 
 def test_steps_against_a_naive_loop():
