@@ -9,7 +9,7 @@ import yaml
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lib.study.intervals import bootstrap_mean
+from lib.study.intervals import bootstrap_mean, bootstrap_sums
 from lib.study.layout import ROOT
 
 CLAIMS = ROOT / "book" / "claims.yaml"
@@ -73,6 +73,17 @@ def judge(claim_id: str, effects: ArrayLike, encoders: str, seed: int = 0, path:
         seed: of the bootstrap.
     """
     return judge_estimate(claim_id, bootstrap_mean(effects, seed=seed), len(np.asarray(effects)), encoders, path)
+
+
+def judge_smallest(claim_id: str, effects: ArrayLike, encoders: str, seed: int = 0, path: Path = CLAIMS) -> dict:
+    """As :func:`judge`, for a claim about every encoder: its effect is the smallest of their means.
+
+    Args:
+        claim_id, encoders, seed: as there.
+        effects: ``(images, encoders)``, the claim's statistic for each.
+    """
+    n = len(np.asarray(effects))
+    return judge_estimate(claim_id, bootstrap_sums(effects, lambda sums: sums.min(1) / n, seed=seed), n, encoders, path)
 
 
 def claims_table(rows: list[dict]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.study.style import INK, is_null, line_styles, short
+from lib.study.style import INK, STYLES, is_null, line_styles, short
 
 PUBLISHED_MARKERS = ".x+1"
 
@@ -74,6 +74,37 @@ def depth_figure(
         return curves(rows, panels, "depth", families, "block", references, None, from_zero)
     rows = rows.assign(relative_depth=rows["depth"] / rows.groupby("encoder")["depth"].transform("max"))
     return curves(rows, panels, "relative_depth", families, "relative depth", references, published, from_zero)
+
+
+PROTECTED = {  # looks of the strategies of Table 1
+    "important": STYLES["CL"][0],
+    "random": STYLES["other"][0],
+    "unimportant": STYLES["MIM"][0],
+}
+
+
+def protection_figure(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Similarity after an attack by mask rate: a row a method, a column a table, a curve a strategy; bands where there are intervals.
+
+    Args:
+        tables: title -> rows with ``method``, ``strategy``, ``mask_rate`` (percent), ``value``, and ``low`` and ``high`` where known.
+    """
+    methods = list(dict.fromkeys(method for table in tables.values() for method in table["method"]))
+    figure, grid = plt.subplots(len(methods), len(tables), figsize=(5.6, 1.6 * len(methods) + 0.5), sharex=True, sharey="row", squeeze=False)
+    for column, (title, table) in enumerate(tables.items()):
+        for axes, method in zip(grid[:, column], methods, strict=True):
+            for strategy, look in PROTECTED.items():
+                rows = table[(table["method"] == method) & (table["strategy"] == strategy)]
+                axes.plot(rows["mask_rate"], rows["value"], label=strategy, markersize=3, **look)
+                if "low" in rows:
+                    axes.fill_between(rows["mask_rate"], rows["low"], rows["high"], color=look["color"], alpha=0.25, linewidth=0)
+            axes.tick_params(labelsize=8)
+        grid[0, column].set_title(title, fontsize=10)
+    for axes, method in zip(grid[:, 0], methods, strict=True):
+        axes.set_ylabel(method, fontsize=10)
+    figure.supxlabel("pixels protected (%)", fontsize=10)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
+    return figure
 
 
 def training_figure(logs: dict[str, pd.DataFrame], families: dict[str, str]) -> Figure:

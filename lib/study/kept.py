@@ -1,5 +1,6 @@
 """Tensors that took long to compute, kept on disk under what they depend on."""
 
+import ast
 import hashlib
 import os
 from collections.abc import Callable
@@ -19,8 +20,17 @@ def encoder_hash(encoder: Encoder) -> str:
     return found.hexdigest()
 
 
+def code_of(path: Path) -> str:
+    """A Python file without comments, docstrings and layout: what can change a result."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.unparse(tree)
+
+
 def content_hash(*parts: Tensor | Path | str) -> str:
-    """Hash of tensors, of files' contents and of strings, in order.
+    """Hash of tensors, of files' contents (Python files: :func:`code_of`) and of strings, in order.
 
     >>> content_hash("a", "b") == content_hash("a", "b"), content_hash("ab") == content_hash("a", "b")
     (True, False)
@@ -30,7 +40,7 @@ def content_hash(*parts: Tensor | Path | str) -> str:
         if isinstance(part, Tensor):
             part = f"{part.dtype}{tuple(part.shape)}".encode() + part.contiguous().numpy().tobytes()
         elif isinstance(part, Path):
-            part = part.read_bytes()
+            part = code_of(part).encode() if part.suffix == ".py" else part.read_bytes()
         else:
             part = part.encode()
         found.update(hashlib.sha256(part).digest())

@@ -8,7 +8,7 @@ import pandas as pd
 from lib.study.claims import VERDICTS
 from lib.study.show import claims_html, html_table, with_interval
 
-PAPERS = {"A": "SSLA", "B": "What Do Self-Supervised Vision Transformers Learn?"}
+PAPERS = {"A": "SSLA", "A and B": "The method of one, the question of the other", "B": "What Do Self-Supervised Vision Transformers Learn?"}
 
 
 def read_claims(results: Path, notebooks: list[str]) -> pd.DataFrame:

@@ -35,6 +35,25 @@ def image_rows(rows: dict[str, Tensor]) -> Figure:
     return figure
 
 
+def map_rows(images: Tensor, maps: dict[str, Tensor]) -> Figure:
+    """Attribution maps below their images: magnitudes, each from 0 to its own 99 % quantile.
+
+    Args:
+        images: ``(n, channels, height, width)`` in [0, 1].
+        maps: label -> ``(n, channels, height, width)``; channels are summed.
+    """
+    figure, grid = plt.subplots(1 + len(maps), len(images), figsize=(5.6, (1 + len(maps)) * 5.0 / len(images) + 0.1), squeeze=False)
+    for axes, image in zip(grid[0], images, strict=True):
+        show_image(axes, image)
+    for line, attribution in zip(grid[1:], maps.values(), strict=True):
+        for axes, values in zip(line, attribution.abs().sum(1), strict=True):
+            top = float(values.flatten().quantile(0.99)) or float(values.max())
+            show_image(axes, values, cmap="viridis", vmin=0, vmax=top or 1.0)
+    for line, label in zip(grid, ["image", *maps], strict=True):
+        line[0].text(-0.15, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
+    return figure
+
+
 def attention_map_figure(image: Tensor, maps: dict[str, Tensor], queries: Sequence[tuple[int, int]], patch_size: int) -> Figure:
     """Attention maps of two queries, block by block: a row for each encoder and query.
 

@@ -1,0 +1,63 @@
+"""Another network that computes the same function."""
+
+import copy
+
+import torch
+from timm.models.resnet import BasicBlock
+from timm.models.vision_transformer import Attention, Mlp
+from torch import Generator, nn
+
+from lib.encoders.encoder import Encoder
+
+
+def _permute_mlp(mlp: Mlp, generator: Generator) -> None:
+    order = torch.randperm(mlp.fc1.out_features, generator=generator)
+    mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight = (nn.Parameter(t) for t in (mlp.fc1.weight[order], mlp.fc1.bias[order], mlp.fc2.weight[:, order]))
+
+
+def _rescale_queries(attention: Attention) -> None:
+    """Queries twice, keys half as long: powers of two, exact in floating point."""
+    width = attention.qkv.in_features
+    scale = torch.cat([torch.full((width,), s) for s in (2.0, 0.5, 1.0)]).to(attention.qkv.weight)
+    attention.qkv.weight = nn.Parameter(attention.qkv.weight * scale[:, None])
+    if attention.qkv.bias is not None:
+        attention.qkv.bias = nn.Parameter(attention.qkv.bias * scale)
+
+
+def _permute_block(block: BasicBlock, generator: Generator) -> None:
+    order = torch.randperm(block.conv1.out_channels, generator=generator)
+    block.conv1.weight, block.conv2.weight = nn.Parameter(block.conv1.weight[order]), nn.Parameter(block.conv2.weight[:, order])
+    for name, tensor in {**dict(block.bn1.named_parameters()), **dict(block.bn1.named_buffers())}.items():
+        if tensor.ndim:
+            tensor.data = tensor.data[order]
+
+
+@torch.no_grad()
+def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
+    """The same function from other weights: hidden units permuted, queries and keys rescaled against each other.
+
+    Args:
+        encoder: of a timm ViT or a timm ResNet with basic blocks; it stays as it is.
+        seed: of the permutations.
+
+    Returns:
+        an encoder whose representations are equal up to rounding.
+
+    Raises:
+        TypeError: a model with neither kind of block.
+    """
+    model, generator = copy.deepcopy(encoder.model), Generator().manual_seed(seed)
+    changed = 0
+    for module in model.modules():
+        if isinstance(module, Mlp):
+            _permute_mlp(module, generator)
+        elif isinstance(module, Attention):
+            _rescale_queries(module)
+        elif isinstance(module, BasicBlock):
+            _permute_block(module, generator)
+        else:
+            continue
+        changed += 1
+    if not changed:
+        raise TypeError(f"expected a ViT or a ResNet with basic blocks, got {type(model).__name__}")
+    return Encoder(model.requires_grad_(False), encoder.mean.flatten().tolist(), encoder.std.flatten().tolist(), encoder.pooling, encoder.name, encoder.family)
