@@ -28,7 +28,7 @@ pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a sto
 	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,data,DATA) $(call option,arch,ARCH) $(call option,images,IMAGES) \
 	  $(call option,batch-size,BATCH_SIZE) $(call option,learning-rate,LEARNING_RATE) $(call option,weight,WEIGHT) $(call option,seed,SEED) $(call option,name,NAME)
 
-bench: $(INSTALLED) ## measure the speed of trainings and probes on this machine, in about three minutes
+bench: $(INSTALLED) ## measure the speed of trainings, probes and attributions on this machine, in about four minutes
 	KINETO_LOG_LEVEL=9 $(PY) -m lib.bench
 
 clean: ## remove what `make` builds, except .venv, trained encoders and result tables

@@ -1,8 +1,8 @@
-"""Print how fast trainings and probes are on this machine: ``make bench``, about three minutes on an idle machine."""
+"""Print how fast trainings, probes and attributions are on this machine: ``make bench``, about three minutes on an idle machine."""
 
 import torch
 
-from lib.bench import formulas, probes, trainings
+from lib.bench import attributions, formulas, probes, trainings
 
 
 def line(what: str, value: float, aim: str, met: bool) -> str:
@@ -47,11 +47,22 @@ def report_probes() -> None:
     print(line("Peak memory with three times the images", found["growth"], f"<= {probes.AIM_GROWTH}", found["growth"] <= probes.AIM_GROWTH))
 
 
+def report_attributions() -> None:
+    """SSLA and its evaluation against their passes, and against captum."""
+    seconds, ratios = attributions.measure()
+    print("\nSSLA on 64 images, ViT-S, T = 10, N = 8: seconds\n")
+    print("\n".join(f"{name:<40} {value:8.3f}" for name, value in seconds.items()))
+    print()
+    for (name, ratio), aim in zip(ratios.items(), (attributions.AIM_SSLA, attributions.AIM_CAPTUM, attributions.AIM_ATTACK), strict=True):
+        print(line(name, ratio, f"<= {aim}", ratio <= aim))
+
+
 def main() -> None:
     """All parts, in one thread."""
     torch.set_num_threads(1)
     print("Times are processor seconds of one thread, the least of several; compared things take turns.")
     report_formulas()
+    report_attributions()
     report_trainings()
     report_probes()
 

@@ -136,11 +136,11 @@ def loss_figure(logs: dict[str, pd.DataFrame], families: dict[str, str]) -> Figu
     return figure
 
 
-def score_figure(scores: pd.DataFrame, families: dict[str, str]) -> Figure:
-    """Scores of whole encoders with intervals: one row an encoder, one panel a metric."""
+def score_figure(scores: pd.DataFrame, families: dict[str, str], share_x: bool = True) -> Figure:
+    """Scores of whole encoders with intervals: one row an encoder, one panel a metric, on one axis unless the metrics have different units."""
     metrics, names = list(dict.fromkeys(scores["metric"])), list(dict.fromkeys(scores["encoder"]))
     styles = line_styles(families, names)
-    figure, grid = plt.subplots(len(metrics), 1, figsize=(5.2, (0.28 * len(names) + 0.7) * len(metrics)), sharex=True, squeeze=False)
+    figure, grid = plt.subplots(len(metrics), 1, figsize=(5.2, (0.28 * len(names) + 0.7) * len(metrics)), sharex=share_x, squeeze=False)
     for axes, metric in zip(grid[:, 0], metrics, strict=True):
         for y, name in enumerate(reversed(names)):
             row = scores[(scores["encoder"] == name) & (scores["metric"] == metric)].iloc[0]

@@ -1,14 +1,13 @@
 """The evaluation of Table 1 of SSLA for one encoder, under both readings of its settings; kept beside the tables, since it takes minutes an encoder."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lib.attribution.mask_and_attack import PAPER_ATTACKS, RATES, Attack, mask_and_attack
+from lib.attribution.mask_and_attack import PAPER_ATTACKS, RATES, STRATEGIES, Attack, mask_and_attack
 from lib.attribution.ssla import ssla
 from lib.attribution.views import Variation, draw_mean_views
 from lib.encoders.encoder import Encoder
@@ -21,7 +20,7 @@ CODE = [
     *(ROOT / "lib" / "attribution" / f"{name}.py" for name in ("ssla", "mask_and_attack", "invariance_score", "ranking", "views")),
     ROOT / "lib" / "pretrain" / "augment.py", ROOT / "lib" / "data" / "draws.py",
 ]  # fmt: skip
-IMAGES_AT_ONCE = 25  # a batch that is done stays done when the run is stopped
+IMAGES_AT_ONCE = 25  # what is kept in one file
 Name = Literal["R1", "R2"]
 
 
@@ -65,8 +64,8 @@ def protected_similarity(
 ) -> dict[str, Tensor]:  # fmt: skip
     """cos(f(x), f(x̃)) with the important, the unimportant or random pixels protected, at every rate of the paper.
 
-    Kept in ``data/results/PROFILE/attacked``, under a hash of weights, images, options and code; batches of images that are done are kept below
-    ``build`` until all are.
+    Kept in ``data/results/PROFILE/attacked`` by batches of images, under a hash of weights, images, options and code: a run that was stopped goes on where
+    it was, and a run with more images adds to what is there.
 
     Args:
         profile: of the results.
@@ -85,7 +84,8 @@ def protected_similarity(
     setting = reading(name, method)
     kind = variation(method)
     options = dict(path=setting.path, attack=asdict(setting.attack), rates=RATES, views=views, variation=kind, masks=random_masks, seed=seed)
-    key = content_hash(encoder_hash(encoder), images, indices, repr(options), *CODE)[:12]
+    folder, weights = tables.RESULTS / profile / "attacked", encoder_hash(encoder)
+    key = lambda x, index: content_hash(weights, x, index, repr(options), *CODE)[:12]  # noqa: E731
 
     def attacked(x: Tensor, index: Tensor) -> dict[str, Tensor]:
         mean_views = draw_mean_views(encoder, x, index, views, seed, kind)
@@ -95,13 +95,9 @@ def protected_similarity(
         drawn = [mask_and_attack(attribution=None, strategy="random", seed=seed + draw, **common) for draw in range(random_masks)]
         return chosen | {"random": torch.stack(drawn, 1)}
 
-    def all_batches() -> dict[str, Tensor]:
-        batches = list(zip(images.split(IMAGES_AT_ONCE), indices.split(IMAGES_AT_ONCE), strict=True))
-        parts = [
-            kept(ROOT / "build" / "attacked" / f"{key}-{i}.safetensors", lambda x=x, index=index: attacked(x, index))
-            for i, (x, index) in enumerate(tqdm(batches, desc=f"{name}, {encoder.name}", unit="batch"))
-        ]
-        return {strategy: torch.cat([part[strategy] for part in parts]) for strategy in parts[0]}
-
-    path: Path = tables.RESULTS / profile / "attacked" / f"{short(encoder.name)}-{name}-{key}.safetensors"
-    return kept(path, all_batches)
+    batches = list(zip(images.split(IMAGES_AT_ONCE), indices.split(IMAGES_AT_ONCE), strict=True))
+    parts = [
+        kept(folder / f"{short(encoder.name)}-{name}-{key(x, index)}.safetensors", lambda x=x, index=index: attacked(x, index))
+        for x, index in tqdm(batches, desc=f"{name}, {encoder.name}", unit="batch")
+    ]
+    return {strategy: torch.cat([part[strategy] for part in parts]) for strategy in STRATEGIES}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.bench import __main__ as bench
-from lib.bench import clock, formulas, probes, trainings
+from lib.bench import attributions, clock, formulas, probes, trainings
 from lib.bench.trainings import MOCO, SIMMIM, Step, matrix_product, operations, where_time_goes
 
 
@@ -88,9 +88,32 @@ def test_the_report_names_ratios_and_aims(monkeypatch, capsys):
     speed = pd.DataFrame({SIMMIM: {"images/s": 80.0, "of peak": 0.5}, MOCO: {"images/s": 24.0, "of peak": 0.4}}).T
     monkeypatch.setattr(trainings, "measure", lambda: (5e10, speed, speed[["of peak"]]))
     monkeypatch.setattr(formulas, "measure", lambda: pd.DataFrame({"ratio": [6.0], "difference": [2e-5]}, index=["both"]))
+    monkeypatch.setattr(attributions, "measure", lambda: ({"SSLA": 2.0}, {"SSLA": 1.05, "captum": 1.1, "attack": 1.0}))
     monkeypatch.setattr(probes, "measure", lambda: ({"ratio": 1.5, "growth": 1.0}, pd.Series({"a": 0.1})))
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
     bench.main()
     words = capsys.readouterr().out
     verdicts = [(line.split("aim")[0].split()[-1], line.endswith("NOT MET")) for line in words.splitlines() if "   aim " in line]
-    assert verdicts == [("6.00", False), ("2.00", True), ("0.50", False), ("0.80", True), ("1.50", False), ("1.00", False)]
+    attribution = [("1.05", False), ("1.10", True), ("1.00", False)]
+    assert verdicts == [("6.00", False), ("2.00", True), *attribution, ("0.50", False), ("0.80", True), ("1.50", False), ("1.00", False)]
+
+
+def test_attributions_are_measured_in_equal_numbers_of_passes(monkeypatch):
+    sizes, forward = [], attributions.Encoder.__call__
+    monkeypatch.setattr(attributions.Encoder, "__call__", lambda self, x: sizes.append(len(x)) or forward(self, x))
+    seen = {}
+
+    def by_task(tasks, rounds):
+        for name, task in tasks:
+            sizes.clear()
+            task()
+            seen[name] = sum(sizes)
+        return dict.fromkeys(seen, 2.0)
+
+    monkeypatch.setattr(attributions, "least_seconds", by_task)
+    _, ratios = attributions.measure(images=4, steps=3, views=2, attack_steps=2, attacked=1, rounds=1)
+    assert set(ratios.values()) == {1.0}
+    plain, ours, path, captum, passes, attack = seen.values()
+    assert ours == plain == 4 * (3 + 3)  # T + N + 1 passes of every image
+    assert path == 4 * (3 + 1) and captum >= 4 * 3
+    assert passes == 33 * (2 + 1) and attack == passes + 3  # one clean representation for each strategy

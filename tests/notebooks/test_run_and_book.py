@@ -20,9 +20,10 @@ from lib.study.profiles import load_profile
 
 TINY = {
     "images": 12, "probe_train": 200, "probe_test": 60, "neighbours": 5, "mosaics": 4, "mosaics_train": 8, "mosaics_test": 4, "resamples": 8,
-    "sets": 2, "epochs": 1, "least_steps": 2,
+    "sets": 2, "epochs": 1, "least_steps": 2, "views": 2, "steps": 2, "masks": 4, "random_masks": 1, "view_counts": [1, 2], "path_lengths": [1, 10, 40],
 }  # fmt: skip
-LABELS = {"downstream": [20, 40], "hybrid": 40}
+OWN = {"downstream": {"labels": [20, 40]}, "hybrid": {"labels": 40}, "axioms": {"encoders": ["fashion/simclr-r", "fashion/mae-s"], "images": 3}}
+OWN |= {"protection": {"encoders": ["fashion/simclr-r"]}, "trust": {"images": 3}}
 NAMES = list(load_profile("fashion", [], None, ROOT))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -32,8 +33,8 @@ def runs():
     """Every notebook of the default profile, executed on tiny parameters into the profile ``custom``."""
     parameters = load_profile("fashion", [], None, ROOT)
     tiny = {name: {k: TINY.get(k, v) for k, v in values.items()} | {"profile": "custom"} for name, values in parameters.items()}
-    for name, labels in LABELS.items():
-        tiny[name]["labels"] = labels
+    for name, values in OWN.items():
+        tiny[name] |= values
     return {name: run_notebook(name, values, "custom", ROOT) for name, values in tiny.items()}
 
 

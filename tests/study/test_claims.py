@@ -3,8 +3,9 @@ import pytest
 import torch
 import yaml
 
-from lib.study.claims import CLAIMS, FIELDS, VERDICTS, claims_table, early, gap, judge, judge_estimate, late, load_claims, over_blocks, verdict
+from lib.study.claims import CLAIMS, FIELDS, VERDICTS, claims_table, early, gap, judge, judge_estimate, judge_smallest, late, load_claims, over_blocks, verdict
 from lib.study.intervals import bootstrap_mean
+from lib.study.pages import PAPERS
 
 CLAIM = dict(id="A1", paper="A", figure="Fig. 1", statement="It is so.", statistic="how much", threshold=0.05)
 
@@ -72,7 +73,7 @@ def test_the_claims_of_the_study_are_complete():
     assert claims
     for name, claim in claims.items():
         assert isinstance(claim["threshold"], float), name
-        assert claim["paper"] in ("A", "B") and name.startswith(claim["paper"]), name
+        assert claim["paper"] in PAPERS and name.startswith(claim["paper"][0]), name
         assert claim["statement"].endswith(".") and all(isinstance(claim[field], str) and claim[field] for field in FIELDS[:-1]), name
 
 
@@ -104,3 +105,13 @@ def test_a_gap_is_of_the_late_blocks_unless_told():
     a, b = {"nmi": torch.rand(5, 6, 3)}, {"nmi": torch.rand(5, 3, 2)}  # of different depth and heads
     assert gap(a, b, "nmi") == pytest.approx((a["nmi"][:, 4:].mean((1, 2)) - b["nmi"][:, 2:].mean((1, 2))).numpy())
     assert gap(a, b, "nmi", early) == pytest.approx((a["nmi"][:, :2].mean((1, 2)) - b["nmi"][:, :1].mean((1, 2))).numpy())
+
+
+def test_a_claim_about_every_encoder_is_judged_by_the_smallest_mean(write):
+    random = np.random.default_rng(0)
+    effects = random.normal(size=(400, 3)) * 0.1 + [0.5, 0.2, 0.9]
+    row, alone = judge_smallest("A1", effects, "three", 2, write(CLAIM)), judge("A1", effects[:, 1], "one", 2, write(CLAIM))
+    assert [row[k] for k in ("effect", "low", "high")] == pytest.approx([alone[k] for k in ("effect", "low", "high")])
+    equal = judge_smallest("A1", random.normal(size=(400, 3)), "three", 2, write(CLAIM))
+    assert equal["high"] < judge("A1", random.normal(size=400), "one", 2, write(CLAIM))["high"]  # the smallest of three is below each
+    assert row["n"] == 400

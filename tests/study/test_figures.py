@@ -10,8 +10,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from lib.study import style as style_module
-from lib.study.figures import curves, depth_figure, loss_figure, score_figure, training_figure
-from lib.study.pictures import attention_map_figure, image_rows, query_box, shift_figure, show_image, token_map_figure
+from lib.study.figures import curves, depth_figure, loss_figure, protection_figure, score_figure, training_figure
+from lib.study.pictures import attention_map_figure, image_rows, map_rows, query_box, shift_figure, show_image, token_map_figure
 from lib.study.style import INK, NULL, STYLES, line_styles, use_style
 from lib.study.tables import COLUMNS
 
@@ -55,6 +55,11 @@ def maps(depth):
     return torch.rand(depth, 2, 7, 7, generator=torch.Generator().manual_seed(depth))
 
 
+def protection_table():
+    rows = [(m, s, rate, rate / 100 + i) for m in ("BYOL", "MAE") for i, s in enumerate(("important", "random", "unimportant")) for rate in (0, 50, 100)]
+    return pd.DataFrame(rows, columns=["method", "strategy", "mask_rate", "value"]).assign(low=lambda t: t["value"] - 0.1, high=lambda t: t["value"] + 0.1)
+
+
 LOGS = {"fashion/moco": log(), "fashion/simmim": log(0.5)}
 IMAGE = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(0))
 PUBLISHED = {"published": pd.DataFrame({"relative_depth": [0.5, 1.0], "value": [0.2, 0.1]})}
@@ -65,6 +70,8 @@ FIGURES = {
     "maps": lambda: attention_map_figure(IMAGE, {"fashion/moco": maps(1), "fashion/simmim": maps(1)}, QUERIES, 4),
     "training": lambda: training_figure(LOGS, FAMILIES),
     "losses": lambda: loss_figure(LOGS, FAMILIES),
+    "attributions": lambda: map_rows(IMAGE[None], {"a map": -IMAGE[None]}),
+    "protection": lambda: protection_figure({"ours": protection_table(), "theirs": protection_table()[["method", "strategy", "mask_rate", "value"]]}),
     "scores": lambda: score_figure(score_table(), FAMILIES),
 }
 
@@ -233,3 +240,24 @@ def test_lines_and_ink_read_on_both_pages(page, colour):
 
     light, dark = sorted((luminance(page), luminance(colour)), reverse=True)
     assert (light + 0.05) / (dark + 0.05) > (4 if colour == INK else 3)  # WCAG: 3 for graphics
+
+
+def test_a_protection_figure_has_a_row_for_each_method_and_a_column_for_each_table():
+    ours = protection_table()
+    figure = protection_figure({"ours": ours, "theirs": ours[ours["method"] == "MAE"][["method", "strategy", "mask_rate", "value"]]})
+    grid = np.reshape(figure.axes, (2, 2))
+    assert [axes.get_title() for axes in grid[0]] == ["ours", "theirs"] and [axes.get_ylabel() for axes in grid[:, 0]] == ["BYOL", "MAE"]
+    assert [line.get_label() for line in grid[0, 0].lines] == ["important", "random", "unimportant"]
+    assert grid[1, 1].lines[2].get_ydata() == pytest.approx([2, 2.5, 3]) and grid[1, 1].lines[2].get_xdata() == pytest.approx([0, 50, 100])
+    assert len(grid[0, 0].collections) == 3 and not grid[1, 1].collections  # bands only where intervals are known
+    assert len({(line.get_linestyle(), line.get_marker()) for line in grid[0, 0].lines}) == 3
+
+
+def test_maps_are_magnitudes_each_on_its_own_scale():
+    attribution = torch.stack([IMAGE - 0.5, 10 * IMAGE])
+    panels = map_rows(torch.stack([IMAGE, IMAGE]), {"a": attribution, "zero": 0 * attribution}).axes
+    assert np.array_equal(panels[2].images[0].get_array(), attribution[0, 0].abs())
+    assert [panels[i].images[0].get_clim()[1] for i in (2, 3, 4)] == pytest.approx(
+        [attribution[0].abs().quantile(0.99).item(), attribution[1].quantile(0.99).item(), 1.0]
+    )
+    assert [panels[i].texts[0].get_text() for i in (0, 2, 4)] == ["image", "a", "zero"]

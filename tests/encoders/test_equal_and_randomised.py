@@ -1,0 +1,79 @@
+"""Another network of the same function, and networks that have lost a part of what they learned."""
+
+import copy
+
+import pytest
+import torch
+
+from lib.encoders.architecture import build_resnet, build_vit, resnet_arguments, vit_arguments
+from lib.encoders.encoder import Encoder
+from lib.encoders.equivalent import equivalent
+from lib.encoders.randomise import cascade, stages
+
+
+def shaken(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                tensor.add_(0.05 * torch.rand(tensor.shape, generator=generator))
+    return model.double()
+
+
+@pytest.fixture(params=["vit", "resnet"])
+def make(request):
+    """Factory: an encoder in double precision, its weights by seed."""
+
+    def make(seed):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            vit = request.param == "vit"
+            model = build_vit(vit_arguments("ti") | {"depth": 2}) if vit else build_resnet(resnet_arguments() | {"channels": [8, 12, 16, 20]})
+        return Encoder(shaken(model, seed), [0.3], [0.35], "class_token" if vit else "global_average", name="made", family="CL")
+
+    return make
+
+
+@pytest.fixture
+def batch():
+    return torch.rand(3, 1, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def test_an_equal_function_has_other_weights(make, batch):
+    encoder = make(0)
+    before = copy.deepcopy(encoder.model.state_dict())
+    other = equivalent(encoder, seed=1)
+    assert torch.allclose(encoder(batch), other(batch), rtol=1e-10)
+    after = other.model.state_dict()
+    assert sum(not torch.equal(before[name], after[name]) for name in before) >= 4
+    assert all(torch.equal(before[name], tensor) for name, tensor in encoder.model.state_dict().items())  # the given one is as it was
+    assert (other.name, other.family, other.pooling) == (encoder.name, "CL", encoder.pooling)
+    assert not any(p.requires_grad for p in other.model.parameters())
+
+
+def test_stages_are_randomised_from_the_output_down(make, batch):
+    encoder, random = make(0), make(1)
+    before = encoder(batch)
+    found = cascade(encoder, random)
+    count = len(stages(encoder.model))
+    assert len(found) == count + 1 and torch.equal(found[0](batch), before) and torch.equal(encoder(batch), before)
+    for randomised, partly in enumerate(found):
+        kept = count - randomised
+        for number, (mine, first, second) in enumerate(zip(stages(partly.model), stages(encoder.model), stages(random.model), strict=True)):
+            expected = (first if number < kept else second).state_dict()
+            assert all(torch.equal(tensor, expected[name]) for name, tensor in mine.state_dict().items())
+    assert all(not torch.allclose(a(batch), b(batch)) for a, b in zip(found, found[1:], strict=False))
+
+
+def test_all_but_class_token_and_positions_belong_to_a_stage(make):
+    model = make(0).model
+    inside = {id(p) for stage in stages(model) for p in stage.parameters()}
+    left = [name for name, p in model.named_parameters() if id(p) not in inside]
+    assert set(left) <= {"cls_token", "pos_embed"}
+
+
+@pytest.mark.parametrize("call", [equivalent, lambda encoder: cascade(encoder, encoder)])
+def test_other_networks_are_refused(call):
+    encoder = Encoder(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), [0.0], [1.0], "global_average")
+    with pytest.raises(TypeError, match="expected a .*ViT.* or .*ResNet.*, got Sequential"):
+        call(encoder)
