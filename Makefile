@@ -10,7 +10,7 @@ INSTALLED := .venv/installed
 # `--option value` if VARIABLE=value was given to make; a variable of the environment, such as NAME, does not count
 option = $(if $(filter command,$(origin $(2))),--$(1) "$($(2))")
 
-.PHONY: help book test run pretrain bench clean
+.PHONY: help book test run adopt pretrain bench clean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
@@ -24,6 +24,10 @@ test: $(INSTALLED) ## run the tests
 run: given-NOTEBOOK $(INSTALLED) ## run one notebook: NOTEBOOK=self_attention [PARAMETERS="images=64 encoders=a,b"] [PROFILE=fashion] [FORCE=1]
 	$(PY) -m lib.study run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
 
+adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, from other weights: SOURCE=timm:NAME|hf-hub:OWNER/NAME|/path/to/file NAME=… [FAMILY=CL|MIM|other] [ARCH=…] [HEADS=…] [POOLING=…] [INPUT_SIZE=…]
+	$(PY) -m lib.encoders "$(SOURCE)" --name "$(NAME)" $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
+	  $(call option,pooling,POOLING) $(call option,method,METHOD) $(call option,input-size,INPUT_SIZE)
+
 pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=/path/to/folder ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]
 	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,data,DATA) $(call option,arch,ARCH) $(call option,images,IMAGES) \
 	  $(call option,batch-size,BATCH_SIZE) $(call option,learning-rate,LEARNING_RATE) $(call option,weight,WEIGHT) $(call option,seed,SEED) $(call option,name,NAME)
@@ -35,8 +39,13 @@ clean: ## remove what `make` builds, except .venv, trained encoders and result t
 	rm -rf build .pytest_cache .hypothesis .ruff_cache
 	find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
+EXAMPLE_METHOD := make pretrain METHOD=moco-v3
+EXAMPLE_NOTEBOOK := make run NOTEBOOK=self_attention
+EXAMPLE_SOURCE := make adopt SOURCE=timm:vit_small_patch16_224.dino NAME=dino-s
+EXAMPLE_NAME := $(EXAMPLE_SOURCE)
+
 given-%:
-	@test -n "$($*)" || { echo "$* is missing: write for example $(if $(filter METHOD,$*),make pretrain METHOD=moco-v3,make run NOTEBOOK=self_attention)" >&2; exit 2; }
+	@test -n "$($*)" || { echo "$* is missing: write for example $(EXAMPLE_$*)" >&2; exit 2; }
 
 $(INSTALLED): requirements.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \

@@ -23,13 +23,14 @@ class Card:
         prefix_tokens: class and register tokens before the patch tokens.
         mean, std: per channel, of the [0, 1] images the encoder was trained on.
         pooling: what makes the representation: ``"class_token"``, ``"patch_mean"``, or ``"global_average"`` of a feature map.
-        images_seen, seconds: length of the training.
+        images_seen, seconds: length of the training; None where unknown.
         command, commit: how to train it again; commit of this repository.
         data: training images.
-        seed: of weights, order and augmentations.
+        seed: of weights, order and augmentations; None where unknown.
         licence, source: of the weights.
         sha256: of the safetensors file.
         extras: prefixes of further tensors in the file that are not the encoder's (a decoder, a mask token).
+        input_size: side that images are resized to before they enter, in pixels; None where they enter as they are.
     """
 
     method: str
@@ -41,16 +42,17 @@ class Card:
     mean: list[float]
     std: list[float]
     pooling: str
-    images_seen: int
-    seconds: int
+    images_seen: int | None
+    seconds: int | None
     command: str
     commit: str
     data: str
-    seed: int
+    seed: int | None
     licence: str
     source: str
     sha256: str
     extras: list[str] = field(default_factory=list)
+    input_size: int | None = None
 
     def __post_init__(self):
         for name, allowed in (("family", FAMILIES), ("pooling", POOLINGS)):
@@ -86,7 +88,7 @@ def read_card(path: Path) -> Card:
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds a {type(values).__name__}, expected the fields of a card")
     expected = set(Card.__dataclass_fields__)
-    missing, unknown = expected - set(values) - {"extras"}, set(values) - expected
+    missing, unknown = expected - set(values) - {"extras", "input_size"}, set(values) - expected
     if missing or unknown:
         raise ValueError(f"{path} is not a card: missing fields {sorted(missing)}, unknown fields {sorted(unknown)}")
     return Card(**values)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.encoders.card import POOLINGS
@@ -20,19 +21,28 @@ class Encoder:
             ``"global_average"`` of a feature map.
         name: shown in tables and figures.
         family: ``"CL"``, ``"MIM"`` or ``"other"``.
+        input_size: side that images are resized to (bilinear) before they enter, in pixels; None where they enter as they are.
 
     Raises:
         ValueError: an unknown pooling, a class token asked of a model without one.
     """
 
-    def __init__(self, model: nn.Module, mean: list[float], std: list[float], pooling: str, name: str = "encoder", family: str = "other"):
+    def __init__(
+        self, model: nn.Module, mean: list[float], std: list[float], pooling: str, name: str = "encoder", family: str = "other",
+        input_size: int | None = None,
+    ):  # fmt: skip
         if pooling not in POOLINGS:
             raise ValueError(f"pooling is one of {POOLINGS}, got {pooling!r}")
         if pooling == "class_token" and getattr(model, "num_prefix_tokens", 0) == 0:
             raise ValueError(f"{name} has no class token to pool; use pooling 'patch_mean'")
         self.model = model.eval().requires_grad_(False)
         self.mean, self.std = torch.tensor(mean).reshape(1, -1, 1, 1), torch.tensor(std).reshape(1, -1, 1, 1)
-        self.pooling, self.name, self.family = pooling, name, family
+        self.pooling, self.name, self.family, self.input_size = pooling, name, family, input_size
+
+    def holding(self, model: nn.Module) -> "Encoder":
+        """The same adapter around another model."""
+        mean, std = self.mean.flatten().tolist(), self.std.flatten().tolist()
+        return Encoder(model, mean, std, self.pooling, self.name, self.family, self.input_size)
 
     @property
     def depth(self) -> int:
@@ -51,10 +61,11 @@ class Encoder:
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Patches (down, across) of images ``(batch, channels, height, width)``."""
-        return images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
+        height, width = (self.input_size, self.input_size) if self.input_size else images.shape[-2:]
+        return height // self.patch_size, width // self.patch_size
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(x − mean) / std per channel; grey images are repeated for a colour model.
+        """(x − mean) / std per channel; grey images are repeated for a colour model, images of another size than ``input_size`` are resized.
 
         Raises:
             ValueError: not ``(batch, channels, height, width)``, values outside [0, 1] or not finite, a wrong number of channels.
@@ -69,6 +80,8 @@ class Encoder:
             images = images.expand(-1, 3, -1, -1)
         if images.shape[1] != channels:
             raise ValueError(f"{self.name} takes {channels} channel(s), got images of shape {tuple(images.shape)}")
+        if self.input_size and tuple(images.shape[2:]) != (self.input_size, self.input_size):
+            images = F.interpolate(images, (self.input_size, self.input_size), mode="bilinear", antialias=True)
         return (images - self.mean.to(images)) / self.std.to(images)
 
     def __call__(self, images: Tensor) -> Tensor:

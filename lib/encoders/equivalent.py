@@ -60,4 +60,4 @@ def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
         changed += 1
     if not changed:
         raise TypeError(f"expected a ViT or a ResNet with basic blocks, got {type(model).__name__}")
-    return Encoder(model.requires_grad_(False), encoder.mean.flatten().tolist(), encoder.std.flatten().tolist(), encoder.pooling, encoder.name, encoder.family)
+    return encoder.holding(model)

@@ -73,7 +73,7 @@ def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
     expected = card.prefix_tokens, card.patch_size
     if layout != expected:
         raise ValueError(f"{name}: the card says {expected} prefix tokens and pixels a patch side, the model has {layout}")
-    return Encoder(model.to(memory_format=FAST_LAYOUT), card.mean, card.std, card.pooling, name=name, family=card.family)
+    return Encoder(model.to(memory_format=FAST_LAYOUT), card.mean, card.std, card.pooling, name=name, family=card.family, input_size=card.input_size)
 
 
 def random_encoder(card: Card, seed: int = 0) -> Encoder:
@@ -81,7 +81,7 @@ def random_encoder(card: Card, seed: int = 0) -> Encoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = build(card.architecture, card.arguments)
-    return Encoder(model.to(memory_format=FAST_LAYOUT), card.mean, card.std, card.pooling, name="random weights", family="other")
+    return Encoder(model.to(memory_format=FAST_LAYOUT), card.mean, card.std, card.pooling, name="random weights", family="other", input_size=card.input_size)
 
 
 def encoders_and_null(names: list[str], seed: int = 0) -> list[Encoder]:

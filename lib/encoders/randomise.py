@@ -41,5 +41,5 @@ def cascade(encoder: Encoder, random: Encoder) -> list[Encoder]:
         kept = len(stages(model)) - count
         for mine, theirs in list(zip(stages(model), stages(random.model), strict=True))[kept:]:
             mine.load_state_dict(theirs.state_dict())
-        found.append(Encoder(model, encoder.mean.flatten().tolist(), encoder.std.flatten().tolist(), encoder.pooling, encoder.name, encoder.family))
+        found.append(encoder.holding(model))
     return found

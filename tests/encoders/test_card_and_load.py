@@ -187,8 +187,8 @@ def test_refuses_fields(store, tensors, change, message):
         read_card(path)
 
 
-@pytest.mark.parametrize("field", sorted(set(Card.__dataclass_fields__) - {"extras"}))
-def test_every_field_but_extras_is_needed(store, tensors, field):
+@pytest.mark.parametrize("field", sorted(set(Card.__dataclass_fields__) - {"extras", "input_size"}))
+def test_every_field_but_the_optional_ones_is_needed(store, tensors, field):
     path = store(tensors).with_suffix(".yaml")
     values = yaml.safe_load(path.read_text())
     del values[field], values["extras"]
