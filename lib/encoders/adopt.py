@@ -149,7 +149,7 @@ def adopt(
     prefix, patch = token_layout(found.model)
     facts = dict(
         method=method or found.method, family=family, architecture=found.architecture, arguments=found.arguments, patch_size=patch, prefix_tokens=prefix,
-        mean=found.mean, std=found.std, pooling=pooling or pooling_of(found.model, family), images_seen=None, seconds=None, command=f"make adopt SOURCE={source}",
+        mean=found.mean, std=found.std, pooling=pooling or pooling_of(found.model, family), images_seen=None, seconds=None, command=f"make adopt SOURCE={source if source.startswith(HUBS) else Path(source).name} NAME={name}",
         commit="", data="see the source", seed=None, licence=found.licence, source=found.source, input_size=input_size or found.side,
     )  # fmt: skip
     Card(**facts, sha256="")  # refuses a wrong family or pooling before anything is written

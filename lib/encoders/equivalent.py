@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from timm.models.resnet import BasicBlock
+from timm.models.resnet import BasicBlock, Bottleneck
 from timm.models.vision_transformer import Attention, Mlp
 from torch import Generator, nn
 
@@ -24,7 +24,7 @@ def _rescale_queries(attention: Attention) -> None:
         attention.qkv.bias = nn.Parameter(attention.qkv.bias * scale)
 
 
-def _permute_block(block: BasicBlock, generator: Generator) -> None:
+def _permute_block(block: BasicBlock | Bottleneck, generator: Generator) -> None:
     order = torch.randperm(block.conv1.out_channels, generator=generator)
     block.conv1.weight, block.conv2.weight = nn.Parameter(block.conv1.weight[order]), nn.Parameter(block.conv2.weight[:, order])
     for name, tensor in {**dict(block.bn1.named_parameters()), **dict(block.bn1.named_buffers())}.items():
@@ -37,7 +37,7 @@ def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
     """The same function from other weights: hidden units permuted, queries and keys rescaled against each other.
 
     Args:
-        encoder: of a timm ViT or a timm ResNet with basic blocks; it stays as it is.
+        encoder: of a timm ViT or ResNet; it stays as it is.
         seed: of the permutations.
 
     Returns:
@@ -53,11 +53,11 @@ def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
             _permute_mlp(module, generator)
         elif isinstance(module, Attention):
             _rescale_queries(module)
-        elif isinstance(module, BasicBlock):
+        elif isinstance(module, BasicBlock | Bottleneck):
             _permute_block(module, generator)
         else:
             continue
         changed += 1
     if not changed:
-        raise TypeError(f"expected a ViT or a ResNet with basic blocks, got {type(model).__name__}")
+        raise TypeError(f"expected a ViT or a ResNet, got {type(model).__name__}")
     return encoder.holding(model)

@@ -23,6 +23,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     profile.add_argument("profile", help="such as fashion")
     book = commands.add_parser("book", help="run all notebooks of a profile and build the book", description="Run a profile, then build its book.")
     book.add_argument("--profile", default="fashion", help="default: fashion")
+    book.add_argument("--encoders", default="", help="other encoders than the profile's, separated by spaces; the book is then that of the results folder `custom`")
     book.add_argument("--force", action="store_true", help="run even if nothing has changed")
     for command in (run, profile):
         command.add_argument("assignments", nargs="*", metavar="name=value", help="parameters other than the profile's")
@@ -46,9 +47,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.command == "book":
             from lib.study.book import build
+            from lib.study.profiles import resolve, results_profile
 
-            runs = run_profile(arguments.profile, force=arguments.force)
-            print(f"the book is at {build(arguments.profile, [run.name for run in runs])}")
+            assignments = [f"encoders={arguments.encoders}"] if arguments.encoders.strip() else []
+            runs, (_, left_out) = run_profile(arguments.profile, assignments, force=arguments.force), resolve(arguments.profile, assignments)
+            page = build(results_profile(arguments.profile, assignments), [run.name for run in runs], left_out=left_out)
+            print(f"the book is at {page}")
             return 0
         only = Path(arguments.notebook).name.removesuffix(".ipynb") if arguments.command == "run" else None
         run_profile(arguments.profile, arguments.assignments, only, force=arguments.force)

@@ -35,6 +35,14 @@ def contents(toc: Path) -> list[str]:
     return files(yaml.safe_load(toc.read_text(encoding="utf-8")))
 
 
+def without(toc: dict | list, names: set[str]) -> dict | list:
+    """A table of contents without these files, and without parts that are then empty."""
+    if isinstance(toc, dict):
+        return {key: without(value, names) if isinstance(value, dict | list) else value for key, value in toc.items()}
+    kept = [without(node, names) if isinstance(node, dict | list) else node for node in toc if not (isinstance(node, dict) and node.get("file") in names)]
+    return [node for node in kept if not (isinstance(node, dict) and node.get("chapters") == [])]
+
+
 def with_foot(notebook: Path, record: dict) -> str:
     """An executed notebook with its provenance as a last cell."""
     executed = nbformat.read(notebook, as_version=4)
@@ -42,13 +50,14 @@ def with_foot(notebook: Path, record: dict) -> str:
     return nbformat.writes(executed)
 
 
-def assemble(profile: str, notebooks: list[str], root: Path = ROOT) -> Path:
+def assemble(profile: str, notebooks: list[str], root: Path = ROOT, left_out: dict[str, str] | None = None) -> Path:
     """Write the sources of the book: prose, executed notebooks with their provenance, pages made from results.
 
     Args:
         profile: whose results.
         notebooks: that were executed, in order; each must be in the table of contents.
         root: of the repository.
+        left_out: notebooks of the contents that no given encoder fits -> why.
 
     Returns:
         folder of the sources, ``build/book/PROFILE/source``.
@@ -66,7 +75,10 @@ def assemble(profile: str, notebooks: list[str], root: Path = ROOT) -> Path:
             shutil.copyfile(path, target)
     claims, records = read_claims(results, notebooks), [read_record(profile, name, root) for name in notebooks]
     rules = load_claims(root / "book" / "claims.yaml")
-    texts = {"generated/summary.md": summary(claims), "what_holds.md": verdicts_page(claims, rules), "status.md": status_page(records)}
+    texts = {"generated/summary.md": summary(claims), "what_holds.md": verdicts_page(claims, rules), "status.md": status_page(records, left_out)}
+    if left_out:
+        toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
+        texts["_toc.yml"] = yaml.safe_dump(without(toc, set(left_out)), sort_keys=False)
     for name, record in zip(notebooks, records, strict=True):
         texts[f"{name}.ipynb"] = with_foot(executed_notebook(profile, name, root), record)
         texts |= {f"generated/{Path(p).name}": (root / p).read_text(encoding="utf-8") for p in record["outputs"] if p.endswith(".csv")}
@@ -106,8 +118,8 @@ def check_html(html: Path, pages: list[str]) -> None:
         raise StudyError("the book was built, but is not sound: " + "; ".join(wrong) + ".")
 
 
-def build(profile: str, notebooks: list[str], root: Path = ROOT) -> Path:
-    """Build the book; a warning is an error.
+def build(profile: str, notebooks: list[str], root: Path = ROOT, left_out: dict[str, str] | None = None) -> Path:
+    """Build the book; a warning is an error. Arguments as :func:`assemble`.
 
     Returns:
         its first page.
@@ -115,7 +127,7 @@ def build(profile: str, notebooks: list[str], root: Path = ROOT) -> Path:
     Raises:
         StudyError: the build failed or the book is not sound.
     """
-    source = assemble(profile, notebooks, root)
+    source = assemble(profile, notebooks, root, left_out)
     command = [Path(sys.executable).with_name("jupyter-book"), "build", source, "--path-output", source.parent, "-W", "-n", "--keep-going"]
     done = subprocess.run(command, capture_output=True, text=True)
     log = source.parent / "build.log"

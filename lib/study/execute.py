@@ -14,7 +14,7 @@ from lib.study.errors import StudyError, one_line
 from lib.study.fingerprint import fingerprint
 from lib.study.layout import ROOT, executed_notebook, find_notebook, read_notebook, tables_of
 from lib.study.parameters import check_parameters
-from lib.study.profiles import load_profile, results_profile
+from lib.study.profiles import resolve, results_profile
 from lib.study.provenance import is_current, write_record
 
 
@@ -123,7 +123,9 @@ def run_profile(profile: str, assignments: list[str] = (), only: str | None = No
     Raises:
         StudyError: refused before anything was executed; or, after all ran, what failed.
     """
-    parameters, results = load_profile(profile, list(assignments), only, root), results_profile(profile, list(assignments), root)
+    (parameters, left_out), results = resolve(profile, list(assignments), only, root), results_profile(profile, list(assignments), root)
+    for name, reason in left_out.items():
+        print(f"{name}: left out: {reason}", flush=True)
     runs, failures = [], []
     for name, values in parameters.items():
         try:

@@ -53,9 +53,11 @@ def verdicts_page(claims: pd.DataFrame, rules: dict[str, dict] | None = None) ->
     return "\n".join(parts) + "\n"
 
 
-def status_page(records: list[dict]) -> str:
-    """When each page was computed, from which commit, with which versions, and how long it took."""
+def status_page(records: list[dict], left_out: dict[str, str] | None = None) -> str:
+    """When each page was computed, from which commit, with which versions, and how long it took; what is left out, and why."""
     parts = ["# Status\n", "What each page was computed from. A page is computed again when anything in its fingerprint changes, and only then.\n"]
+    if left_out:
+        parts += ["## Left out\n", "No given encoder fits these pages:\n", *(f"- **{name}**: {reason}." for name, reason in left_out.items()), "\n## Computed\n"]
     if not records:
         return "\n".join([*parts, "No page has been computed yet.\n"])
     rows = [

@@ -7,7 +7,8 @@ import yaml
 from lib.study.assignments import parse_assignments
 from lib.study.errors import StudyError, one_line, unknown
 from lib.study.layout import ROOT, find_notebook
-from lib.study.parameters import check_parameters, declared_parameters
+from lib.study.needs import unfit
+from lib.study.parameters import check_parameters, declared_parameters, encoders_in
 
 CUSTOM = "custom"
 
@@ -61,7 +62,14 @@ def results_profile(name: str, assignments: list[str], root: Path = ROOT) -> str
 
 
 def load_profile(name: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT) -> dict[str, dict]:
-    """Checked parameters of the notebooks of a profile, in order.
+    """Checked parameters of the notebooks of a profile, in order; see :func:`resolve` for arguments and errors."""
+    return resolve(name, assignments, only, root)[0]
+
+
+def resolve(name: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT) -> tuple[dict[str, dict], dict[str, str]]:
+    """Checked parameters of the notebooks of a profile, and the notebooks that are left out.
+
+    Encoders given for a whole profile go to the notebooks that can use them; a notebook that can use none of them is left out.
 
     Args:
         name: of the profile.
@@ -69,8 +77,11 @@ def load_profile(name: str, assignments: list[str] = (), only: str | None = None
         only: a notebook, to load no other.
         root: of the repository.
 
+    Returns:
+        notebook -> parameters, in order; notebook -> why it is left out.
+
     Raises:
-        StudyError: anything wrong with the profile, a notebook, a parameter or an encoder.
+        StudyError: anything wrong with the profile, a notebook, a parameter or an encoder; an encoder that the only notebook, or the profile, cannot use.
     """
     shared, notebooks = read_profile(name, root)
     if only is not None and only not in notebooks:
@@ -85,11 +96,20 @@ def load_profile(name: str, assignments: list[str] = (), only: str | None = None
         if only is None and parameter not in known:
             raise unknown("shared parameter", parameter, known, f"profile {name}")
     results = results_profile(name, assignments, root)
-    checked = {}
+    checked, left_out = {}, {}
+    anew = only is None and any(assignment.partition("=")[0] == "encoders" for assignment in assignments)
     for notebook, path in paths.items():
         mine = [assignment for assignment in assignments if assignment.partition("=")[0] in declared[notebook]]
         given = {key: value for key, value in shared.items() if key in declared[notebook]} | notebooks[notebook] | parse_assignments(mine, declared[notebook])
         if "profile" in declared[notebook]:
             given["profile"] = results
         checked[notebook] = check_parameters(path, given, root)
-    return checked
+        reasons = unfit(path, encoders_in(checked[notebook]), root)
+        if reasons and anew:
+            checked[notebook]["encoders"] = [encoder for encoder in checked[notebook]["encoders"] if encoder not in reasons]
+            if not checked[notebook]["encoders"]:
+                left_out[notebook] = "; ".join(reasons.values())
+                del checked[notebook]
+        elif reasons:
+            raise StudyError(f"notebook {notebook} cannot use every encoder: {'; '.join(reasons.values())}.")
+    return checked, left_out

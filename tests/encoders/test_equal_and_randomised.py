@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import timm
 import torch
 
 from lib.encoders.architecture import build_resnet, build_vit, resnet_arguments, vit_arguments
@@ -32,6 +33,14 @@ def make(request):
         return Encoder(shaken(model, seed), [0.3], [0.35], "class_token" if vit else "global_average", name="made", family="CL")
 
     return make
+
+
+def test_bottlenecks_are_permuted_too():
+    model = shaken(timm.create_model("resnet26", num_classes=0, channels=[4, 8, 12, 16]), 0)
+    encoder = Encoder(model, [0.3] * 3, [0.35] * 3, "global_average")
+    x = torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    other = equivalent(encoder)
+    assert torch.allclose(encoder(x), other(x), rtol=1e-9) and not torch.equal(model.layer1[0].conv1.weight, other.model.layer1[0].conv1.weight)
 
 
 @pytest.fixture
