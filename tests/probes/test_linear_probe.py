@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from lib.probes.linear_probe import fit_linear_probe, linear_probe
 
@@ -27,7 +28,7 @@ def test_equals_scikit_learn(strength):
     (x, y), (test_x, test_y) = features(100, 1), features(60, 2)
     expected = direct(strength, x.numpy(), y.numpy(), test_x.numpy()) == test_y.numpy()
     found = linear_probe(x, y, test_x, test_y, strengths=[strength])
-    assert found.dtype == np.float64 and found.tolist() == expected.tolist()
+    assert found.dtype == np.float64 and (found != expected).sum() <= 1  # both stop within a tolerance, from different starts
     assert 0.5 < found.mean() < 1
 
 
@@ -71,3 +72,12 @@ def test_one_fit_judges_many_test_sets():
     for seed in (2, 3):
         test_x, test_y = features(60, seed)
         assert (probe.predict(test_x.numpy()) == test_y.numpy()).tolist() == linear_probe(x, y, test_x, test_y).tolist()
+
+
+def test_the_number_of_threads_does_not_change_the_result():
+    (x, y), (test_x, _) = features(400, 1), features(60, 2)
+    fits = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            fits.append(fit_linear_probe(x, y)[-1].coef_)
+    assert np.array_equal(*fits)
