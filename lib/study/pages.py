@@ -1,5 +1,6 @@
 """Pages of the book that are written from results: the summary, the verdicts, the status, and the foot of each notebook."""
 
+import re
 from html import escape
 from pathlib import Path
 
@@ -22,19 +23,24 @@ def _line(claim: tuple) -> str:
     return f"- {mark} {claim.statement} ([{claim.figure}]({claim.page}.ipynb), effect {with_interval(claim.effect, claim.low, claim.high)})"
 
 
+def _counts(claims: pd.DataFrame) -> str:
+    counts = claims["verdict"].value_counts()
+    return ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)
+
+
 def summary(claims: pd.DataFrame) -> str:
-    """What the study found so far: a count, then one line a claim with its effect and verdict; what was reproduced is folded."""
+    """What the study found so far: a count, then by paper one line a claim with its effect and verdict; what was reproduced is folded."""
     if claims.empty:
         return "No claim has been judged yet.\n"
-    counts = claims["verdict"].value_counts()
-    total = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)
-    lines = [f"Of {len(claims)} claims tested so far: **{total}**. Intervals are over test images, not over training seeds.\n"]
-    held = claims["verdict"] == "reproduced"
-    if (~held).any():
-        lines += ["What was not reproduced, or remains undecided:\n", *(_line(c) for c in claims[~held].itertuples()), ""]
-    if held.any():
-        lines += ["```{dropdown} What was reproduced", *(_line(c) for c in claims[held].itertuples()), "```\n"]
-    encoders = "; ".join(dict.fromkeys(claims["encoders"]))
+    lines = [f"Of {len(claims)} claims tested so far: **{_counts(claims)}**. Intervals are over test images, not over training seeds.\n"]
+    for paper, rows in claims.groupby("paper"):
+        held = rows["verdict"] == "reproduced"
+        lines.append(f"**{PAPERS.get(paper, paper)}**: {_counts(rows)}.\n")
+        if (~held).any():
+            lines += ["What was not reproduced, or remains undecided:\n", *(_line(c) for c in rows[~held].itertuples()), ""]
+        if held.any():
+            lines += ["```{dropdown} What was reproduced", *(_line(c) for c in rows[held].itertuples()), "```\n"]
+    encoders = ", ".join(sorted({name for names in claims["encoders"] for name in re.split("[,;] ", names) if "/" in name}))
     return "\n".join([*lines, f"Compared: {encoders}."]) + "\n"
 
 
