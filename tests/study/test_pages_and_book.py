@@ -9,7 +9,7 @@ from lib.study.errors import StudyError
 from lib.study.pages import read_claims, summary, verdicts_page
 from lib.study.show import claims_html, show_table
 
-CLAIM = dict(id="X1", paper="B", figure="Fig. 3", statement="A < B", statistic="b minus a", threshold=0.05, effect=0.2, low=0.1, high=0.3, n=7, encoders="a, b")
+CLAIM = dict(id="X1", paper="B", figure="Fig. 3", statement="A < B", statistic="b minus a", threshold=0.05, effect=0.2, low=0.1, high=0.3, n=7, encoders="g/a, g/b")
 SOUND = '<html><script src="_static/a.js"></script><article class="bd-article"><img src="a.svg" alt="a curve"></article></html>'
 
 
@@ -21,7 +21,14 @@ def claims():
 
 def test_summary_counts_and_names_what_failed(claims):
     text = summary(claims)
-    assert "1 reproduced, 1 not reproduced" in text and "−0.2 [−0.3, −0.1]" in text and "Compared: a, b." in text
+    assert "1 reproduced, 1 not reproduced" in text and "−0.2 [−0.3, −0.1]" in text and "Compared: g/a, g/b." in text
+
+
+def test_each_paper_has_its_own_counts(claims):
+    both = pd.concat([claims, claims.assign(paper="A", encoders="hybrids with λ = 0, 1")])
+    text = summary(both)
+    assert text.index("**SSLA**: 1 reproduced, 1 not reproduced") < text.index("**What Do Self-Supervised") and "Of 4 claims" in text
+    assert text.endswith("Compared: g/a, g/b.\n")  # names of encoders alone
 
 
 def test_what_failed_comes_first_and_what_held_is_folded(claims):
