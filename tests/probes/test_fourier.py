@@ -27,6 +27,13 @@ def test_official_convention_equals_the_transcription(side):
     np.testing.assert_allclose(found, naive_official(tokens.numpy(), side), atol=1e-9)
 
 
+def test_official_convention_equals_the_official_code():
+    tokens = torch.sin(0.3 * torch.arange(2 * 197 * 3, dtype=torch.float64) ** 1.2).reshape(2, 197, 3)[:, 1:]
+    # get_fourier_latents of github.com/naver-ai/cl-vs-mim, commit eafe516, representation_analysis.ipynb, run on these tokens; it averages over images
+    official = [0.0, 1.136768, 1.656799, 2.155109, 3.365016, 3.029561, 3.326057]
+    np.testing.assert_allclose(relative_log_amplitude(tokens, (14, 14)).mean(0), official, atol=1e-6)
+
+
 def test_official_convention_ends_before_the_nyquist_frequency():
     tokens = torch.randn(1, 196, 2, generator=torch.Generator().manual_seed(0))
     official, full = (relative_log_amplitude(tokens, (14, 14), c) for c in ("official", "nyquist"))
