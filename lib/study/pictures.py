@@ -36,7 +36,7 @@ def image_rows(rows: dict[str, Tensor]) -> Figure:
 
 
 def map_rows(images: Tensor, maps: dict[str, Tensor]) -> Figure:
-    """Attribution maps below their images: magnitudes, each from 0 to its own 99 % quantile.
+    """Attribution maps below their images: magnitudes, each from its smallest value to its 99 % quantile.
 
     Args:
         images: ``(n, channels, height, width)`` in [0, 1].
@@ -47,8 +47,9 @@ def map_rows(images: Tensor, maps: dict[str, Tensor]) -> Figure:
         show_image(axes, image)
     for line, attribution in zip(grid[1:], maps.values(), strict=True):
         for axes, values in zip(line, attribution.abs().sum(1), strict=True):
-            top = float(values.flatten().quantile(0.99)) or float(values.max())
-            show_image(axes, values, cmap="viridis", vmin=0, vmax=top or 1.0)
+            low, top = float(values.min()), float(values.flatten().quantile(0.99))
+            top = top if top > low else float(values.max())
+            show_image(axes, values, cmap="viridis", vmin=low, vmax=top if top > low else low + 1)
     for line, label in zip(grid, ["image", *maps], strict=True):
         line[0].text(-0.15, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
     return figure
