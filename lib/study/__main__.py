@@ -24,6 +24,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     book = commands.add_parser("book", help="run all notebooks of a profile and build the book", description="Run a profile, then build its book.")
     book.add_argument("--profile", default="fashion", help="default: fashion")
     book.add_argument("--encoders", default="", help="other encoders than the profile's, separated by spaces; the book is then that of the results folder `custom`")
+    book.add_argument("--dry", action="store_true", help="check everything and say what would run, without running it")
     book.add_argument("--force", action="store_true", help="run even if nothing has changed")
     for command in (run, profile):
         command.add_argument("assignments", nargs="*", metavar="name=value", help="parameters other than the profile's")
@@ -50,6 +51,11 @@ def main(argv: list[str] | None = None) -> int:
             from lib.study.profiles import resolve, results_profile
 
             assignments = [f"encoders={arguments.encoders}"] if arguments.encoders.strip() else []
+            if arguments.dry:
+                from lib.study.plan import plan
+
+                print(plan(arguments.profile, assignments))
+                return 0
             runs, (_, left_out) = run_profile(arguments.profile, assignments, force=arguments.force), resolve(arguments.profile, assignments)
             page = build(results_profile(arguments.profile, assignments), [run.name for run in runs], left_out=left_out)
             print(f"the book is at {page}")
