@@ -45,7 +45,10 @@ def fit_linear_probe(features: Tensor, labels: Tensor, strengths: Sequence[float
     if held_out == 0:
         raise ValueError(f"expected at least 5 training items to hold a fifth out, got {len(x)}")
     with threadpool_limits(1):  # equal results whatever the number of threads, and no slower for matrices of this size
-        return make_pipeline(StandardScaler(), _warm_path(x, y, held_out, strengths)).fit(x, y)
+        classifier = _warm_path(x, y, held_out, strengths)
+        if len(classifier.classes_) < len(np.unique(y)):  # a class that is held out altogether: there is no start for it
+            classifier.set_params(warm_start=False)
+        return make_pipeline(StandardScaler(), classifier).fit(x, y)
 
 
 def linear_probe(features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:

@@ -10,6 +10,7 @@ from lib.encoders.architecture import build_resnet, build_vit, resnet_arguments,
 from lib.encoders.encoder import Encoder
 from lib.encoders.equivalent import equivalent
 from lib.encoders.randomise import cascade, stages
+from lib.encoders.window import behind_window, window
 
 
 def shaken(model, seed):
@@ -86,3 +87,11 @@ def test_other_networks_are_refused(call):
     encoder = Encoder(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), [0.0], [1.0], "global_average")
     with pytest.raises(TypeError, match="expected a .*ViT.* or .*ResNet.*, got Sequential"):
         call(encoder)
+
+
+def test_behind_a_window_nothing_outside_counts(make, batch):
+    encoder = make(0)
+    blind, inside = behind_window(encoder), window(batch)
+    assert inside.sum() == 6 * 7 and torch.equal(blind(batch), blind(torch.where(inside > 0, batch, 1 - batch)))
+    assert not torch.allclose(blind(batch), blind(torch.where(inside > 0, 1 - batch, batch)))
+    assert torch.equal(blind(batch), encoder.holding(encoder.model)(torch.where(inside > 0, batch, encoder.mean.double())))

@@ -81,3 +81,10 @@ def test_the_number_of_threads_does_not_change_the_result():
         with threadpool_limits(threads):
             fits.append(fit_linear_probe(x, y)[-1].coef_)
     assert np.array_equal(*fits)
+
+
+def test_a_class_that_is_held_out_altogether_is_learned_in_the_end():
+    x, y = features(100, 3, classes=2)
+    x[80:], y[80:] = x[80:] * 0 + torch.tensor([40.0, -900.0, 5.0, 40.0, 40.0, 40.0]) + torch.randn(20, 6), 2
+    fitted = fit_linear_probe(x, y, strengths=[1.0])
+    assert list(fitted.classes_) == [0, 1, 2] and (fitted.predict(x[80:].numpy()) == 2).all()
