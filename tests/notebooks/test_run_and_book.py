@@ -67,6 +67,13 @@ def test_executed_notebook_holds_no_warning(runs, name):
     assert not warned
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_hold_no_path_of_this_machine(runs, name):
+    executed = nbformat.read(executed_notebook("custom", name, ROOT), as_version=4)
+    shown = [output for cell in executed.cells for output in cell.get("outputs", []) if output.get("name") != "stderr"]
+    assert str(ROOT) not in str(shown)
+
+
 def test_every_page_stands_with_its_figures_and_provenance(html):
     for name in NAMES:
         soup = BeautifulSoup((html / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
