@@ -1,4 +1,4 @@
-"""Print how fast trainings, probes and attributions are on this machine: ``make bench``, about three minutes on an idle machine."""
+"""Print how fast trainings, probes and attributions are on this machine: ``make bench``, about four minutes on an idle machine."""
 
 import torch
 

@@ -38,7 +38,7 @@ def infer(state: dict[str, Tensor], heads: int | None = None) -> tuple[str, dict
 
 
 def _resnet(state: dict[str, Tensor]) -> tuple[str, dict]:
-    blocks = tuple(len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")}) for stage in (1, 2, 3, 4))
+    blocks = tuple(count_blocks(state, f"layer{stage}") for stage in (1, 2, 3, 4))
     known = BOTTLENECKS if "layer1.0.conv3.weight" in state else BASIC_BLOCKS
     if blocks not in known:
         raise ValueError(f"no ResNet known here has {blocks} blocks: name the architecture with ARCH=")

@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
 
                 print(plan(arguments.profile, assignments))
                 return 0
-            runs, (_, left_out) = run_profile(arguments.profile, assignments, force=arguments.force), resolve(arguments.profile, assignments)
+            _, left_out = resolve(arguments.profile, assignments)  # before the run, which takes long: a card may change meanwhile
+            runs = run_profile(arguments.profile, assignments, force=arguments.force)
             page = build(results_profile(arguments.profile, assignments), [run.name for run in runs], left_out=left_out)
             print(f"the book is at {page}")
             return 0
