@@ -23,6 +23,7 @@ class Layout:
         container: entry of the file that holds the tensors; ``""`` where they lie at the top.
         prefix: of the encoder's tensors.
         marks: patterns of which each must match a tensor's name, beside the prefix, for the layout to be recognised.
+        absent: patterns that no name may match: a classifier tells a supervised model from a pre-trained one.
         dropped: beginnings of names (before the prefix is taken off) that are not the encoder's: the other branch, heads, decoders.
     """
 
@@ -32,6 +33,7 @@ class Layout:
     prefix: str
     marks: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 # the first that fits is taken: the most telling come first
@@ -54,7 +56,7 @@ LAYOUTS = (
     Layout("backbone", "other", "state_dict", "backbone.", (), ("neck.", "head.", "target_net.", "projector.", "predictor.")),
     Layout("backbone", "other", "", "backbone.", (), ("neck.", "head.", "projector.", "predictor.")),
     Layout("encoder of a wrapper", "other", "state_dict", "module.encoder.", (), ("module.",)),
-    Layout("MAE", "MIM", "model", "", (r"^blocks\.0\.attn\.qkv\.bias$",), ()),
+    Layout("MAE", "MIM", "model", "", (r"^blocks\.0\.attn\.qkv\.bias$",), (), (r"^head\.",)),
     Layout("plain", "other", "state_dict", "", (), ()),
     Layout("plain", "other", "model", "", (), ()),
     Layout("plain", "other", "", "", (), ()),
@@ -78,7 +80,8 @@ def recognise(content: dict) -> tuple[Layout, State]:
     """
     for layout in LAYOUTS:
         tensors = tensors_of(content.get(layout.container) if layout.container else content)
-        marked = all(any(re.search(mark, name) for name in tensors) for mark in layout.marks)
+        found = lambda pattern, names=tensors: any(re.search(pattern, name) for name in names)  # noqa: E731
+        marked = all(found(mark) for mark in layout.marks) and not any(found(mark) for mark in layout.absent)
         inside = {name.removeprefix(layout.prefix): t for name, t in tensors.items() if name.startswith(layout.prefix)}
         if marked and any(IS_ENCODER.match(name) for name in inside):
             return layout, encoder_tensors(layout, tensors)

@@ -87,6 +87,7 @@ FILES = {
     "VICReg": ("VICReg", R, {"model": under("module.backbone.", R.state_dict()) | head("module.projector.")}),
     "mmpretrain": ("backbone", R, {"state_dict": under("backbone.", R.state_dict()) | head("neck."), "meta": {}}),
     "torchvision": ("plain", R, R.state_dict() | head("fc.")),
+    "DeiT": ("plain", V, {"model": PLAIN | {"head.weight": random(3, 128), "head.bias": random(3)}}),
     "plain ViT": ("plain", V, PLAIN | {"head.weight": random(3, 128), "head.bias": random(3)}),
 }  # fmt: skip
 
