@@ -15,8 +15,8 @@ option = $(if $(filter command,$(origin $(2))),--$(1) "$($(2))")
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
 
-book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion [ENCODERS="custom/a custom/b"] [DRY=1]
-	$(PY) -m lib.study book --profile "$(PROFILE)" $(call option,encoders,ENCODERS) $(if $(DRY),--dry)
+book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion|cifar10|imagefolder|imagenet-vitb [ENCODERS="custom/a custom/b"] [DATA=/path/to/folder] [DRY=1]
+	$(PY) -m lib.study book --profile "$(PROFILE)" $(call option,encoders,ENCODERS) $(call option,data,DATA) $(if $(DRY),--dry)
 
 test: $(INSTALLED) ## run the tests
 	$(PY) -m pytest
@@ -24,9 +24,9 @@ test: $(INSTALLED) ## run the tests
 run: given-NOTEBOOK $(INSTALLED) ## run one notebook: NOTEBOOK=self_attention [PARAMETERS="images=64 encoders=a,b"] [PROFILE=fashion] [FORCE=1]
 	$(PY) -m lib.study run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
 
-adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, from other weights: SOURCE=timm:NAME|hf-hub:OWNER/NAME|/path/to/file NAME=… [FAMILY=CL|MIM|other] [ARCH=…] [HEADS=…] [POOLING=…] [INPUT_SIZE=…]
+adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, from other weights: SOURCE=timm:NAME|hf-hub:OWNER/NAME|/path/to/file NAME=… [FAMILY=CL|MIM|other] [ARCH=…] [HEADS=…] [POOLING=…] [INPUT_SIZE=…] [SHA256=…]
 	$(PY) -m lib.encoders "$(SOURCE)" --name "$(NAME)" $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
-	  $(call option,pooling,POOLING) $(call option,method,METHOD) $(call option,input-size,INPUT_SIZE)
+	  $(call option,pooling,POOLING) $(call option,method,METHOD) $(call option,input-size,INPUT_SIZE) $(call option,sha256,SHA256)
 
 pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=/path/to/folder ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]
 	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,data,DATA) $(call option,arch,ARCH) $(call option,images,IMAGES) \

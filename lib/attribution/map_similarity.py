@@ -9,14 +9,14 @@ from lib.attribution.checks import check_attribution
 from lib.data.render import check_masks
 
 
-def rank_correlation(first: Tensor, second: Tensor, masks: Tensor) -> Tensor:
+def rank_correlation(first: Tensor, second: Tensor, masks: Tensor | None) -> Tensor:
     """Spearman's rank correlation of two maps, channels summed, over the pixels of a mask.
 
     Over the whole image two maps that only agree on where the object is already correlate; over the object alone they must agree on more.
 
     Args:
         first, second: ``(n, channels, height, width)``.
-        masks: ``(n, 1, height, width)`` bool: the pixels that count.
+        masks: ``(n, 1, height, width)`` bool: the pixels that count; None where all do.
 
     Returns:
         ``(n,)`` in [−1, 1]; NaN where a map is constant on the mask.
@@ -25,6 +25,7 @@ def rank_correlation(first: Tensor, second: Tensor, masks: Tensor) -> Tensor:
     >>> rank_correlation(maps, -maps, torch.tensor([[[[True, True, True, False]]]])).item()
     -1.0
     """
+    masks = torch.ones_like(first[:, :1], dtype=torch.bool) if masks is None else masks
     for attribution in (first, second):
         check_attribution(attribution, attribution)
         check_masks(attribution, masks)

@@ -1,4 +1,4 @@
-"""Other data sources with the same interface: a folder of images, CIFAR-10."""
+"""Other images than the garments: a folder of them, CIFAR-10."""
 
 from pathlib import Path
 from typing import Literal
@@ -42,33 +42,6 @@ def open_folder(path: str | Path) -> ImageFolder:
         raise ValueError(f"{path}: {error}") from error
 
 
-def load_folder(path: str | Path, size: int, limit: int | None = None, channels: Literal[1, 3] = 3) -> Images:
-    """A folder with one subfolder of images per class (torchvision's ``ImageFolder``), in memory, without masks.
-
-    Classes are the subfolders in alphabetical order. Images are resized so that the shorter side is ``size`` and cropped at the centre.
-
-    Args:
-        path: the folder.
-        size: side of the images in pixels.
-        limit: at most this many images, equally spaced over the sorted files, so that classes keep their shares; None reads all.
-        channels: 3 (RGB) or 1 (grey).
-
-    Raises:
-        FileNotFoundError, ValueError: of :func:`open_folder`.
-        ValueError: a damaged image, named; a size or limit below 1, other channels.
-    """
-    if channels not in (1, 3):
-        raise ValueError(f"channels is 1 (grey) or 3 (RGB), got {channels}")
-    if size < 1 or (limit is not None and limit < 1):
-        raise ValueError(f"expected a size and a limit of at least 1, got {size} and {limit}")
-    found = open_folder(path)
-    total = len(found.samples)
-    kept = min(total, limit or total)
-    samples = [found.samples[i * total // kept] for i in range(kept)]
-    images = torch.stack([read_image(file, size, channels) for file, _ in samples])
-    return Images(images, torch.tensor([label for _, label in samples]), None, tuple(found.classes))
-
-
 def load_cifar10(root: str | Path, split: Literal["train", "test"], download: bool = False) -> Images:
     """CIFAR-10 (Krizhevsky 2009) through torchvision: 50,000 or 10,000 colour images of 32 × 32 pixels, without masks.
 
@@ -85,7 +58,9 @@ def load_cifar10(root: str | Path, split: Literal["train", "test"], download: bo
         raise ValueError(f"split is one of ['test', 'train'], got {split!r}")
     try:
         data = CIFAR10(str(root), train=split == "train", download=download)
-    except RuntimeError as error:
-        raise FileNotFoundError(f"expected the complete, unchanged CIFAR-10 in {Path(root) / CIFAR10.base_folder}; download=True gets it: {error}") from error
+    except (OSError, RuntimeError) as error:  # no network; files that are incomplete or changed
+        raise FileNotFoundError(
+            f"expected the complete, unchanged CIFAR-10 in {Path(root) / CIFAR10.base_folder} ({error}); fetch {CIFAR10.url} by hand and unpack it there"
+        ) from error
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous().float() / 255
     return Images(images, torch.tensor(data.targets), None, tuple(data.classes))

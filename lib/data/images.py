@@ -36,6 +36,15 @@ class Images:
         Raises:
             ValueError: more images asked for than there are.
         """
-        if not 1 <= n <= len(self):
-            raise ValueError(f"expected between 1 and {len(self)} images, got {n}")
-        return self.subset(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:n])
+        return self.subset(drawn(len(self), n, seed))
+
+
+def drawn(total: int, n: int, seed: int) -> Tensor:
+    """``(n,)`` of the indices 0 … total − 1, drawn without replacement.
+
+    Raises:
+        ValueError: more asked for than there are.
+    """
+    if not 1 <= n <= total:
+        raise ValueError(f"expected between 1 and {total} images, got {n}")
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:n]

@@ -17,6 +17,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pooling", choices=POOLINGS, help="what makes the representation (default: by family)")
     parser.add_argument("--method", help="name of the training method (default: the layout's)")
     parser.add_argument("--input-size", type=int, help="side that images are resized to, in pixels (default: that of the training)")
+    parser.add_argument("--sha256", help="of the file, to be compared (default: the start of it in the file's name, if it is there)")
     return parser.parse_args(argv)
 
 

@@ -3,6 +3,7 @@
 What comes out is a card and a safetensors file, so that everything else treats it like the encoders trained here.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def from_file(path: Path, arch: str | None = None, heads: int | None = None) -> 
     return Adopted(model, architecture, arguments, layout.name, layout.family, f"file {path.name}, layout {layout.name}", "not stated", mean, std, side)
 
 
+def verify(path: Path, sha256: str | None = None) -> None:
+    """Compare a file with its sha256, or with the start of it that the publisher put into the name, ``NAME-01234567.pth``, as torchvision does.
+
+    Raises:
+        ValueError: another hash.
+    """
+    named = re.search(r"-([0-9a-f]{8,64})\.[a-z.]+$", path.name)
+    expected = sha256 or (named and named[1])
+    found = file_sha256(path) if expected and path.is_file() else ""
+    if found and not found.startswith(expected.lower()):
+        raise ValueError(f"{path.name} has sha256 {found}, expected {expected}{'' if sha256 else ' by its name'}: the download is incomplete or another file; fetch it again")
+
+
 def pooling_of(model: nn.Module, family: str) -> str:
     """What makes the representation unless the user says otherwise: the class token; the mean patch token for masked image models; a feature map's average."""
     if not hasattr(model, "patch_embed"):
@@ -121,7 +135,7 @@ def pooling_of(model: nn.Module, family: str) -> str:
 
 def adopt(
     source: str, name: str, arch: str | None = None, heads: int | None = None, family: str | None = None, pooling: str | None = None,
-    method: str | None = None, input_size: int | None = None, root: Path = CHECKPOINTS,
+    method: str | None = None, input_size: int | None = None, sha256: str | None = None, root: Path = CHECKPOINTS,
 ) -> Card:  # fmt: skip
     """Write the card and the safetensors file of somebody else's encoder, as ``custom/NAME``.
 
@@ -133,6 +147,7 @@ def adopt(
         pooling: :func:`pooling_of` where None.
         method: the layout's or timm's name where None.
         input_size: side that images are resized to before they enter; that of the training where None.
+        sha256: of the file, to be compared; see :func:`verify`.
         root: of the cards.
 
     Returns:
@@ -144,6 +159,8 @@ def adopt(
     path = root / "custom" / f"{name}.safetensors"
     if path.exists():
         raise ValueError(f"custom/{name} exists; choose another NAME, or delete {path.name} and {path.with_suffix('.yaml').name}")
+    if not source.startswith(HUBS):
+        verify(Path(source), sha256)
     found = from_hub(source) if source.startswith(HUBS) else from_file(Path(source), arch, heads)
     family = family or found.family
     prefix, patch = token_layout(found.model)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.transforms.functional import rgb_to_grayscale
 
 from lib.encoders.card import POOLINGS
 from lib.encoders.observe import Block, observe_blocks
@@ -65,7 +66,7 @@ class Encoder:
         return height // self.patch_size, width // self.patch_size
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(x − mean) / std per channel; grey images are repeated for a colour model, images of another size than ``input_size`` are resized.
+        """(x − mean) / std per channel, of images resized to ``input_size``; grey ones are repeated for a colour model, colours made grey for a grey one.
 
         Raises:
             ValueError: not ``(batch, channels, height, width)``, values outside [0, 1] or not finite, a wrong number of channels.
@@ -78,6 +79,8 @@ class Encoder:
         channels = self.mean.shape[1]
         if images.shape[1] == 1 and channels == 3:
             images = images.expand(-1, 3, -1, -1)
+        elif images.shape[1] == 3 and channels == 1:
+            images = rgb_to_grayscale(images)
         if images.shape[1] != channels:
             raise ValueError(f"{self.name} takes {channels} channel(s), got images of shape {tuple(images.shape)}")
         if self.input_size and tuple(images.shape[2:]) != (self.input_size, self.input_size):

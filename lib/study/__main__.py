@@ -24,6 +24,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     book = commands.add_parser("book", help="run all notebooks of a profile and build the book", description="Run a profile, then build its book.")
     book.add_argument("--profile", default="fashion", help="default: fashion")
     book.add_argument("--encoders", default="", help="other encoders than the profile's, separated by spaces; the book is then that of the results folder `custom`")
+    book.add_argument("--data", default="", help="images other than the profile's: a folder with one subfolder of images per class, cifar10 or fashion")
     book.add_argument("--dry", action="store_true", help="check everything and say what would run, without running it")
     book.add_argument("--force", action="store_true", help="run even if nothing has changed")
     for command in (run, profile):
@@ -50,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
             from lib.study.book import build
             from lib.study.profiles import resolve, results_profile
 
-            assignments = [f"encoders={arguments.encoders}"] if arguments.encoders.strip() else []
+            given = {"encoders": arguments.encoders.strip(), "dataset": arguments.data.strip()}
+            assignments = [f"{name}={value}" for name, value in given.items() if value]
             if arguments.dry:
                 from lib.study.plan import plan
 

@@ -13,6 +13,7 @@ from nbclient.exceptions import DeadKernelError
 from lib.study.errors import StudyError, one_line
 from lib.study.fingerprint import fingerprint
 from lib.study.layout import ROOT, executed_notebook, find_notebook, read_notebook, tables_of
+from lib.study.needs import without_masks
 from lib.study.parameters import check_parameters
 from lib.study.profiles import resolve, results_profile
 from lib.study.provenance import is_current, write_record
@@ -57,9 +58,11 @@ def execute(notebook: Path, parameters: dict, target: Path, root: Path) -> None:
     (root / "build").mkdir(exist_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root / "build", prefix="running-") as folder:
-        temporary = Path(folder) / notebook.name
+        temporary, source = Path(folder) / notebook.name, Path(folder) / "source" / notebook.name
+        source.parent.mkdir()
+        nbformat.write(without_masks(read_notebook(notebook), parameters.get("dataset", "fashion")), source)
         kernel = dict(kernel_name="python3", language="python", extra_arguments=["--log-level=ERROR"])
-        papermill.execute_notebook(notebook, temporary, parameters=parameters, cwd=root, progress_bar=True, **kernel)
+        papermill.execute_notebook(source, temporary, parameters=parameters, cwd=root, progress_bar=True, **kernel)
         executed = read_notebook(temporary)
         paths = {"input_path": notebook.relative_to(root).as_posix(), "output_path": target.relative_to(root).as_posix()}
         executed.metadata.setdefault("papermill", {}).update(paths)

@@ -1,9 +1,13 @@
-"""What a notebook asks of its encoders: one word in the notebook's metadata, checked on the encoders' cards before anything runs."""
+"""What a notebook asks of its encoders and images: words in the notebook's metadata, checked on cards and names before anything runs."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
 from lib.attribution.mask_and_attack import PAPER_ATTACKS
+from lib.data.dataset import has_masks, is_folder, side_of
 from lib.encoders.card import Card, read_card
 from lib.study.errors import unknown
 from lib.study.layout import ROOT, read_notebook
@@ -14,25 +18,49 @@ NEEDS: dict[str, tuple[Callable[[Card], bool], str]] = {
     "weight": (lambda card: "WEIGHT=" in card.command, "hybrids trained here with different WEIGHT"),
     "settings": (lambda card: card.method in PAPER_ATTACKS, f"one of the methods of Table 1 ({', '.join(PAPER_ATTACKS)})"),
 }
+MASKS, CELL_TAG = "masks", "needs-masks"  # asked of the images by a notebook, by a cell
+MOST_PATCHES = 32  # along a side: attention over more takes gigabytes an image
 
 
-def need_of(notebook: Path) -> str | None:
-    """The notebook's need, from its metadata ``{"study": {"needs": …}}``; None where any encoder will do.
+def needs_of(notebook: Path) -> list[str]:
+    """The notebook's needs, from its metadata ``{"study": {"needs": "attention masks"}}``; none where anything will do.
 
     Raises:
-        StudyError: a need that is not in ``NEEDS``.
+        StudyError: a need that is neither ``masks`` nor in ``NEEDS``.
     """
-    need = read_notebook(notebook).metadata.get("study", {}).get("needs")
-    if need is not None and need not in NEEDS:
-        raise unknown("need", need, NEEDS, f"notebook {notebook.stem}")
-    return need
+    needs = read_notebook(notebook).metadata.get("study", {}).get("needs", "").split()
+    for need in needs:
+        if need not in (*NEEDS, MASKS):
+            raise unknown("need", need, (*NEEDS, MASKS), f"notebook {notebook.stem}")
+    return needs
 
 
-def unfit(notebook: Path, encoders: list[str], root: Path = ROOT) -> dict[str, str]:
-    """The encoders that a notebook cannot use, each with the reason; their cards must be there."""
-    need = need_of(notebook)
-    if need is None:
+def unfit(notebook: Path, encoders: list[str], root: Path = ROOT, dataset: str = "fashion", planned: dict[str, Card] | None = None) -> dict[str, str]:
+    """The encoders that a notebook cannot use on a data set, each with the reason; their cards must be there, or among the planned ones."""
+    needs, reasons = [need for need in needs_of(notebook) if need != MASKS], {}
+    if not needs and not is_folder(dataset):
         return {}
-    fits, wanted = NEEDS[need]
-    cards = {name: read_card(root / "data" / "checkpoints" / f"{name}.yaml") for name in encoders}
-    return {name: f"it needs {wanted}; {name} is {card.method}, {card.architecture}" for name, card in cards.items() if not fits(card)}
+    for name in encoders:
+        card = (planned or {}).get(name) or read_card(root / "data" / "checkpoints" / f"{name}.yaml")
+        for need in needs:
+            fits, wanted = NEEDS[need]
+            if not fits(card):
+                reasons[name] = f"it needs {wanted}; {name} is {card.method}, {card.architecture}"
+        across = side_of(dataset) // card.patch_size if card.patch_size and not card.input_size else 0
+        if across > MOST_PATCHES:
+            reasons[name] = f"{name} would cut images of {side_of(dataset)} px into {across} × {across} patches; its card names no input_size to resize them to"
+    return reasons
+
+
+def lacking(notebook: Path, dataset: str) -> str | None:
+    """Why a notebook cannot be computed on a data set; None if it can."""
+    return f"it needs object masks, which {dataset or 'a folder of images'} does not have" if MASKS in needs_of(notebook) and not has_masks(dataset) else None
+
+
+def without_masks(notebook: NotebookNode, dataset: str) -> NotebookNode:
+    """The notebook with a line of text in place of each cell tagged ``needs-masks``, where the data set has no object masks."""
+    for number, cell in enumerate(notebook.cells if not has_masks(dataset) else []):
+        if CELL_TAG in cell.metadata.get("tags", []):
+            note = "" if cell.cell_type == "markdown" else f"*Left out: this needs object masks, which `{Path(dataset).name}` does not have.*"
+            notebook.cells[number] = new_markdown_cell(note, id=cell.id)
+    return notebook

@@ -5,10 +5,12 @@ value derived inside the parameters cell keeps the default; all three are refuse
 """
 
 import ast
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.encoders.card import read_card
+from lib.study.check_dataset import check_dataset
 from lib.study.errors import StudyError, one_line, unknown
 from lib.study.layout import ROOT, read_notebook
 
@@ -122,11 +124,18 @@ def encoders_in(parameters: dict) -> list[str]:
     return found
 
 
-def check_parameters(notebook: Path, given: dict, root: Path = ROOT) -> dict:
+def check_parameters(notebook: Path, given: dict, root: Path = ROOT, planned: Collection[str] | None = None) -> dict:
     """All parameters of a run: the given values, checked, and the notebook's defaults for the others.
 
+    Args:
+        notebook: to run.
+        given: name -> value.
+        root: of the repository.
+        planned: encoders that need not be there yet, nor need images; None where everything must be.
+
     Raises:
-        StudyError: an unknown name, a value of the wrong type, an encoder that is not there, or a bad parameters cell.
+        StudyError: an unknown name, a value of the wrong type, an encoder or images that are not there, more images than there are, or a bad parameters
+            cell.
     """
     declared = declared_parameters(notebook)
     for name in given:
@@ -139,6 +148,11 @@ def check_parameters(notebook: Path, given: dict, root: Path = ROOT) -> dict:
             values[name] = conform(value, parameter.kind)
         except TypeError:
             raise StudyError(f"parameter {name!r} of notebook {notebook.stem} is of type {parameter.kind}, got {value!r}.") from None
+    if values.get("encoders") == []:
+        raise StudyError(f"notebook {notebook.stem} was given no encoder: name some, ENCODERS='custom/a fashion/simmim-s'.")
     for encoder in encoders_in(values):
-        check_encoder(encoder, root)
+        if encoder not in (planned or ()):
+            check_encoder(encoder, root)
+    if values.get("dataset") or ("dataset" in values and planned is None):
+        check_dataset(values, notebook.stem)
     return values

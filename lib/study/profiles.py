@@ -6,8 +6,9 @@ import yaml
 
 from lib.study.assignments import parse_assignments
 from lib.study.errors import StudyError, one_line, unknown
+from lib.study.fetch import Wanted, read_wanted
 from lib.study.layout import ROOT, find_notebook
-from lib.study.needs import unfit
+from lib.study.needs import lacking, unfit
 from lib.study.parameters import check_parameters, declared_parameters, encoders_in
 
 CUSTOM = "custom"
@@ -18,11 +19,11 @@ def profile_names(root: Path = ROOT) -> list[str]:
     return sorted(path.stem for path in (root / "notebooks" / "profiles").glob("*.yaml"))
 
 
-def read_profile(name: str, root: Path = ROOT) -> tuple[dict, dict[str, dict]]:
-    """The shared parameters of a profile, and each notebook's own.
+def read_profile(name: str, root: Path = ROOT) -> tuple[dict, dict[str, dict], dict[str, Wanted]]:
+    """The shared parameters of a profile, each notebook's own, and the files that its encoders are made from.
 
     Raises:
-        StudyError: no such profile, not YAML, or keys other than ``shared`` and ``notebooks``.
+        StudyError: no such profile, not YAML, or keys other than ``shared``, ``notebooks`` and ``fetch``.
     """
     path = root / "notebooks" / "profiles" / f"{name}.yaml"
     if not path.is_file():
@@ -34,14 +35,14 @@ def read_profile(name: str, root: Path = ROOT) -> tuple[dict, dict[str, dict]]:
     if not isinstance(content, dict):
         raise StudyError(f"profile {name} is empty or not a mapping; expected the keys `shared` and `notebooks`.")
     for key in content:
-        if key not in ("shared", "notebooks"):
-            raise unknown("key", key, ("shared", "notebooks"), f"profile {name}")
+        if key not in ("shared", "notebooks", "fetch"):
+            raise unknown("key", key, ("shared", "notebooks", "fetch"), f"profile {name}")
     shared, notebooks = content.get("shared") or {}, content.get("notebooks")
     if not isinstance(shared, dict) or not isinstance(notebooks, dict) or not all(isinstance(own or {}, dict) for own in notebooks.values()):
         raise StudyError(f"profile {name}: `shared` maps parameters to values and `notebooks` maps notebook names to their parameters, {{}} for none.")
     if shared.get("profile", name) != name or name == CUSTOM:
         raise StudyError(f"profile {name}: `profile` must be {name!r}, the name of the file, and not {CUSTOM!r}: results go to the folder of that name.")
-    return shared, {str(notebook): own or {} for notebook, own in notebooks.items()}
+    return shared, {str(notebook): own or {} for notebook, own in notebooks.items()}, read_wanted(content.get("fetch") or {}, name)
 
 
 def results_profile(name: str, assignments: list[str], root: Path = ROOT) -> str:
@@ -66,24 +67,33 @@ def load_profile(name: str, assignments: list[str] = (), only: str | None = None
     return resolve(name, assignments, only, root)[0]
 
 
-def resolve(name: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT) -> tuple[dict[str, dict], dict[str, str]]:
+def missing_encoders(wanted: dict[str, Wanted], root: Path = ROOT) -> dict[str, Wanted]:
+    """Those that have not been made from their files yet."""
+    return {name: file for name, file in wanted.items() if not (root / "data" / "checkpoints" / f"{name}.yaml").is_file()}
+
+
+def resolve(
+    name: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT, planning: bool = False
+) -> tuple[dict[str, dict], dict[str, str]]:
     """Checked parameters of the notebooks of a profile, and the notebooks that are left out.
 
-    Encoders given for a whole profile go to the notebooks that can use them; a notebook that can use none of them is left out.
+    Encoders given for a whole profile go to the notebooks that can use them; a notebook that can use none of them, or not the images, is left out.
 
     Args:
         name: of the profile.
         assignments: ``["images=64", …]``, for every notebook that declares the name.
         only: a notebook, to load no other.
         root: of the repository.
+        planning: encoders whose files are still to be fetched count as there.
 
     Returns:
         notebook -> parameters, in order; notebook -> why it is left out.
 
     Raises:
-        StudyError: anything wrong with the profile, a notebook, a parameter or an encoder; an encoder that the only notebook, or the profile, cannot use.
+        StudyError: anything wrong with the profile, a notebook, a parameter or an encoder; an encoder or images that the only notebook, or the profile,
+            cannot use.
     """
-    shared, notebooks = read_profile(name, root)
+    shared, notebooks, wanted = read_profile(name, root)
     if only is not None and only not in notebooks:
         raise unknown("notebook", only, notebooks, f"profile {name}")
     paths = {notebook: find_notebook(notebook, root) for notebook in notebooks if only in (None, notebook)}
@@ -95,21 +105,32 @@ def resolve(name: str, assignments: list[str] = (), only: str | None = None, roo
     for parameter in shared:
         if only is None and parameter not in known:
             raise unknown("shared parameter", parameter, known, f"profile {name}")
-    results = results_profile(name, assignments, root)
+    results, given_names = results_profile(name, assignments, root), {assignment.partition("=")[0] for assignment in assignments}
+    missing = missing_encoders(wanted, root)
+    if missing and not planning and "encoders" not in given_names:
+        steps = "; ".join(f"{encoder}: {file.command(encoder)}" for encoder, file in missing.items())
+        raise StudyError(f"profile {name} compares encoders whose files are not here ({steps}). With DRY=1 it is checked and its cost told without them.")
+    planned = {encoder: file.card() for encoder, file in missing.items()} if planning else None
     checked, left_out = {}, {}
-    anew = only is None and any(assignment.partition("=")[0] == "encoders" for assignment in assignments)
     for notebook, path in paths.items():
         mine = [assignment for assignment in assignments if assignment.partition("=")[0] in declared[notebook]]
         given = {key: value for key, value in shared.items() if key in declared[notebook]} | notebooks[notebook] | parse_assignments(mine, declared[notebook])
         if "profile" in declared[notebook]:
             given["profile"] = results
-        checked[notebook] = check_parameters(path, given, root)
-        reasons = unfit(path, encoders_in(checked[notebook]), root)
-        if reasons and anew:
-            checked[notebook]["encoders"] = [encoder for encoder in checked[notebook]["encoders"] if encoder not in reasons]
-            if not checked[notebook]["encoders"]:
-                left_out[notebook] = "; ".join(reasons.values())
-                del checked[notebook]
-        elif reasons:
+        lack = lacking(path, given.get("dataset", "fashion"))
+        if lack and only is None:
+            left_out[notebook] = lack
+            continue
+        if lack:
+            raise StudyError(f"notebook {notebook} cannot use these images: {lack}.")
+        values = check_parameters(path, given, root, planned)
+        reasons = unfit(path, encoders_in(values), root, values.get("dataset", "fashion"), planned)
+        if reasons and (only is not None or "encoders" not in given_names):
             raise StudyError(f"notebook {notebook} cannot use every encoder: {'; '.join(reasons.values())}.")
+        if reasons and not set(encoders_in(values)) - set(reasons):
+            left_out[notebook] = "; ".join(reasons.values())
+            continue
+        if reasons:
+            values["encoders"] = [encoder for encoder in values["encoders"] if encoder not in reasons]
+        checked[notebook] = values
     return checked, left_out

@@ -1,11 +1,13 @@
 """Other people's files: what is read, what is refused, and that nothing in them runs."""
 
 import argparse
+import hashlib
 import os
 import pickle
 import struct
 import sys
 import types
+from contextlib import nullcontext
 
 import pytest
 import timm
@@ -15,7 +17,7 @@ from safetensors.torch import save_file
 
 from lib.encoders import __main__ as command
 from lib.encoders import adopt as module
-from lib.encoders.adopt import adopt
+from lib.encoders.adopt import adopt, verify
 from lib.encoders.card import read_card
 from lib.encoders.load import load_encoder
 from lib.encoders.read_file import read_file
@@ -198,3 +200,15 @@ def test_the_command_answers_in_one_paragraph(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "a.pth b 12\n"
     with pytest.raises(SystemExit):
         command.main(["a.pth"])
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_file_is_compared_with_its_sha256(tmp_path, by_name):
+    content = b"weights"
+    good, bad = hashlib.sha256(content).hexdigest(), "0" * 64
+    for digest, expected in ((good, None), (bad, "has sha256 .*, expected 00000000.*fetch it again")):
+        path = tmp_path / (f"resnet-{digest[:8]}.pth" if by_name else "resnet.pth")
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=expected) if expected else nullcontext():
+            verify(path, None if by_name else digest)
+    verify(tmp_path / "without-a-hash.pth")  # nothing is known of it

@@ -185,7 +185,7 @@ def test_a_convolutional_network_is_averaged_over_places():
         (torch.zeros(2, 1, 28, 28).index_fill(0, torch.tensor(1), float("nan")), "got values from nan"),
         (torch.zeros(2, 1, 28, 28).index_fill(0, torch.tensor(1), float("inf")), "to inf"),
         (torch.zeros(1, 28, 28), r"\(batch, channels, height, width\), got shape \(1, 28, 28\)"),
-        (torch.zeros(2, 3, 28, 28), r"tiny takes 1 channel\(s\), got images of shape \(2, 3, 28, 28\)"),
+        (torch.zeros(2, 4, 28, 28), r"tiny takes 1 channel\(s\), got images of shape \(2, 4, 28, 28\)"),
         (torch.zeros(2, 2, 28, 28), r"got images of shape \(2, 2, 28, 28\)"),
     ],
 )
@@ -258,3 +258,9 @@ def test_a_network_without_patches_has_no_patch_tokens():
     encoder = Encoder(timm.create_model("resnet18", num_classes=0), [0.5] * 3, [0.5] * 3, "global_average")
     with pytest.raises(TypeError, match="a ResNet has no patch tokens"):
         encoder.patch_tokens(torch.rand(1, 3, 32, 32))
+
+
+def test_colours_are_made_grey_for_a_grey_model(encoder):
+    colours = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    luminance = (colours * torch.tensor([0.2989, 0.587, 0.114]).reshape(3, 1, 1)).sum(1, keepdim=True)
+    torch.testing.assert_close(encoder(colours), encoder(luminance))

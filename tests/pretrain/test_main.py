@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.data.folder import load_folder
+from lib.data.folder import open_folder, read_image
 from lib.encoders.card import read_card
 from lib.encoders.load import load_encoder
 from lib.pretrain.__main__ import free_stem, main, parse
@@ -84,7 +84,8 @@ def test_trains_a_timm_model_on_a_folder_of_images_for_two_steps(pretrain, garde
     assert card.data == f"folder garden: 27 images of 2 classes at {side} px; 3 more held out"
     assert card.command == f"make pretrain METHOD={method} DATA=garden ARCH={arch} IMAGES=8 SEED=0 BATCH_SIZE=4"
     encoder = load_encoder(name, root)
-    found = encoder(load_folder(garden, side, limit=2).images)
+    images = torch.stack([read_image(file, side, 3) for file, _ in open_folder(garden).samples[:2]])
+    found = encoder(images)
     assert found.shape == (2, encoder.model.num_features) and torch.isfinite(found).all()
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.data.folder import load_folder
+from lib.data.folder import open_folder, read_image
+from lib.data.images import Images
 from lib.pretrain.source import ImageFiles, batches, fashion_source, folder_source
 
 CPU = torch.device("cpu")
@@ -25,7 +26,9 @@ def folder(tmp_path):
 @pytest.fixture
 def memory(folder):
     """The same images, read at once."""
-    return load_folder(folder, 16)
+    found = open_folder(folder)
+    images = torch.stack([read_image(file, 16, 3) for file, _ in found.samples])
+    return Images(images, torch.tensor(found.targets), None, tuple(found.classes))
 
 
 def sources(folder):

@@ -3,12 +3,13 @@
 import nbformat
 import pytest
 import yaml
+from PIL import Image
 
 from lib.study.book import without
 from lib.study.errors import StudyError
 from lib.study.execute import run_profile
 from lib.study.layout import ROOT
-from lib.study.needs import NEEDS, need_of, unfit
+from lib.study.needs import MASKS, NEEDS, needs_of, unfit, without_masks
 from lib.study.pages import status_page
 from lib.study.profiles import load_profile, resolve
 
@@ -47,7 +48,7 @@ def test_a_need_is_read_off_the_card(root, need, good, bad):
 def test_any_encoder_will_do_where_nothing_is_needed(root):
     assert unfit(root / "notebooks" / "first.ipynb", ["fashion/nobody"], root) == {}
     with pytest.raises(StudyError, match="unknown need 'atention'.*did you mean 'attention'"):
-        need_of(needing(root, "first", "atention"))
+        needs_of(needing(root, "first", "atention"))
 
 
 def test_encoders_for_a_whole_profile_go_where_they_fit(root, executions):
@@ -76,5 +77,68 @@ def test_pages_that_are_left_out_leave_the_contents_and_are_named_on_the_status_
 
 
 def test_the_notebooks_of_the_study_ask_for_what_there_is():
-    found = {path.stem: need_of(path) for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert set(found.values()) == {*NEEDS, None} and found["self_attention"] == "attention" and found["ssla"] is None
+    found = {path.stem: needs_of(path) for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert set().union(*found.values()) == {*NEEDS, MASKS} and found["self_attention"] == ["attention"] and found["ssla"] == []
+    assert found["shape_or_texture"] == ["attention", "masks"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight images of 8 px in two classes."""
+    for number in range(8):
+        path = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (30 * number, 0, 0)).save(path)
+    return tmp_path / "pictures"
+
+
+def asking_for_data(tools, root, *code):
+    return tools["write_notebook"](root, "first", 'profile: str = "fashion"\nencoders: list = ["fashion/a"]\ndataset: str = "fashion"\nimages: int = 4', *code)
+
+
+def test_a_page_that_needs_masks_is_left_out_where_there_are_none(root, tools, executions, folder):
+    change(root, "fashion/a", input_size=28)
+    asking_for_data(tools, root)
+    needing(root, "first", "masks")
+    parameters, left_out = resolve("fashion", [f"dataset={folder}", "images=3"], root=root)
+    assert list(parameters) == ["first_second"] and left_out["first"] == f"it needs object masks, which {folder} does not have"
+    with pytest.raises(StudyError, match="notebook first cannot use these images: it needs object masks"):
+        resolve("fashion", [f"dataset={folder}", "images=3"], "first", root)
+    assert resolve("fashion", ["dataset=cifar10"], root=root)[1]["first"] == "it needs object masks, which cifar10 does not have"
+    assert not resolve("fashion", [], root=root)[1]
+
+
+def test_a_cell_that_needs_masks_becomes_a_line_where_there_are_none(root, tools, folder):
+    path = asking_for_data(tools, root, "tagged = 1", "after = 2")
+    notebook = nbformat.read(path, 4)
+    notebook.cells[-2].metadata["tags"] = ["needs-masks"]
+    kept, dropped = (without_masks(nbformat.from_dict(notebook), dataset) for dataset in ("fashion", str(folder)))
+    dropped_again = without_masks(nbformat.read(path, 4), str(folder))
+    assert [cell.cell_type for cell in dropped_again.cells] == ["markdown", "code", "code", "code"]  # nothing is tagged in the file
+    assert kept.cells[-1].source == dropped.cells[-1].source == "after = 2"
+    assert dropped.cells[-2].cell_type == "markdown" and "needs object masks, which `pictures` does not have" in dropped.cells[-2].source
+    assert len(kept.cells) == len(dropped.cells)
+
+
+def test_images_that_are_cut_into_too_many_patches_are_refused(root, tools, folder):
+    path = asking_for_data(tools, root)
+    (reason,) = unfit(path, ["fashion/a"], root, str(folder)).values()
+    assert reason == "fashion/a would cut images of 224 px into 56 × 56 patches; its card names no input_size to resize them to"
+    change(root, "fashion/a", input_size=28)
+    assert unfit(path, ["fashion/a"], root, str(folder)) == {}
+
+
+@pytest.mark.parametrize(
+    ("assignments", "expected"),
+    [
+        (["dataset="], "no images were given: name a folder.*DATA=/path/to/folder"),
+        (["dataset=cifar"], "data set 'cifar' is neither fashion nor cifar10 nor a folder that can be used: expected a folder of images at cifar"),
+        (["dataset={}", "images=5"], "notebook first asks for images=5, but .*pictures has 4 test images: give images=4 or fewer"),
+    ],
+)
+def test_images_that_cannot_be_used_are_refused_before_anything_runs(root, tools, executions, folder, assignments, expected):
+    change(root, "fashion/a", input_size=28)
+    asking_for_data(tools, root)
+    with pytest.raises(StudyError, match=expected):
+        run_profile("fashion", [text.format(folder) for text in assignments], root=root)
+    assert executions == []
