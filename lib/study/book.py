@@ -13,8 +13,9 @@ from nbformat.v4 import new_markdown_cell
 from lib.study.claims import load_claims
 from lib.study.errors import StudyError
 from lib.study.layout import ROOT, executed_notebook
-from lib.study.pages import foot, read_claims, status_page, summary, verdicts_page
+from lib.study.pages import foot, status_page, summary, verdicts_page
 from lib.study.provenance import read_record
+from lib.study.verdicts import read_claims
 
 
 def write_if_changed(path: Path, text: str) -> None:
@@ -73,8 +74,8 @@ def assemble(profile: str, notebooks: list[str], root: Path = ROOT, left_out: di
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.is_file() or target.read_bytes() != path.read_bytes():
             shutil.copyfile(path, target)
-    claims, records = read_claims(results, notebooks), [read_record(profile, name, root) for name in notebooks]
     rules = load_claims(root / "book" / "claims.yaml")
+    claims, records = read_claims(results, notebooks, rules), [read_record(profile, name, root) for name in notebooks]
     texts = {"generated/summary.md": summary(claims), "what_holds.md": verdicts_page(claims, rules), "status.md": status_page(records, left_out)}
     if left_out:
         toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
@@ -96,8 +97,16 @@ def assemble(profile: str, notebooks: list[str], root: Path = ROOT, left_out: di
     return source
 
 
+def dead_links(html: Path, soup: BeautifulSoup) -> list[str]:
+    """Links of a page's text to a place in the book, ``page.html#name``, that is not there."""
+    links = {tag["href"] for tag in soup.select('.bd-article a[href*=".html#"]') if "://" not in tag["href"]}
+    targets = {link: link.partition("#") for link in sorted(links)}
+    texts = {page: (html / page).read_text(encoding="utf-8") if (html / page).is_file() else "" for page, _, _ in targets.values()}
+    return [link for link, (page, _, name) in targets.items() if f'id="{name}"' not in texts[page]]
+
+
 def check_html(html: Path, pages: list[str]) -> None:
-    """Every page exists, holds no error output, no picture without alternative text, and asks nothing of another host.
+    """Every page exists, holds no error output, no picture without alternative text, no dead link, and asks nothing of another host.
 
     Raises:
         StudyError: names every page and what is wrong with it.
@@ -112,6 +121,7 @@ def check_html(html: Path, pages: list[str]) -> None:
         if soup.select(".output.traceback, .output.stderr, .ansi-red-intense-fg, .system-message"):
             wrong.append(f"{name}: holds error output")
         wrong += [f"{name}: picture without alternative text: {i.get('src')}" for i in soup.select(".bd-article img") if not i.get("alt")]
+        wrong += [f"{name}: dead link {link}" for link in dead_links(html, soup)]
         loaded = [tag.get("src") or tag.get("href") for tag in soup.select("script[src], img[src], iframe[src], link[rel=stylesheet], link[rel=preload]")]
         wrong += [f"{name}: loads {address} from another host" for address in loaded if address.startswith(("http:", "https:", "//"))]
     if wrong:

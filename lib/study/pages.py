@@ -3,29 +3,25 @@
 import re
 from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pandas as pd
 
 from lib.study.claims import VERDICTS
-from lib.study.show import claims_html, html_table, with_interval
-
-PAPERS = {"A": "SSLA", "A and B": "The method of one, the question of the other", "B": "What Do Self-Supervised Vision Transformers Learn?"}
-
-
-def read_claims(results: Path, notebooks: list[str]) -> pd.DataFrame:
-    """The judged claims of these notebooks, with the notebook's name as ``page``; empty when none has any."""
-    tables = [pd.read_csv(path).assign(page=name) for name in notebooks if (path := results / f"{name}.claims.csv").is_file()]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["verdict", "page", "paper"])
+from lib.study.show import html_table, with_interval
+from lib.study.verdicts import PAPERS, mark, verdicts_table
 
 
 def _line(claim: tuple) -> str:
-    mark = f'<span class="verdict {claim.verdict.replace(" ", "-")}">{claim.verdict}</span>'
-    return f"- {mark} {claim.statement} ([{claim.figure}]({claim.page}.ipynb), effect {with_interval(claim.effect, claim.low, claim.high)})"
+    verdict = f'<a href="what_holds.html#{claim.row}">{mark(claim.verdict)}</a>'
+    figure = f'<a href="{claim.ours}">{claim.figure}</a>'
+    return f"- {verdict} {claim.statement} ({figure}, effect {with_interval(claim.effect, claim.low, claim.high)})"
 
 
-def _counts(claims: pd.DataFrame) -> str:
+def _counts(claims: pd.DataFrame, **chosen: str) -> str:
     counts = claims["verdict"].value_counts()
-    return ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)
+    address = {v: escape(urlencode({"verdict": v} | chosen)) for v in VERDICTS}
+    return ", ".join(f'<a href="what_holds.html?{address[v]}">{counts[v]} {v}</a>' for v in VERDICTS if v in counts)
 
 
 def summary(claims: pd.DataFrame) -> str:
@@ -35,7 +31,7 @@ def summary(claims: pd.DataFrame) -> str:
     lines = [f"Of {len(claims)} claims tested so far: **{_counts(claims)}**. Intervals are over test images, not over training seeds.\n"]
     for paper, rows in claims.groupby("paper"):
         held = rows["verdict"] == "reproduced"
-        lines.append(f"**{PAPERS.get(paper, paper)}**: {_counts(rows)}.\n")
+        lines.append(f"**{PAPERS.get(paper, paper)}**: {_counts(rows, paper=paper)}.\n")
         if (~held).any():
             lines += ["What was not reproduced, or remains undecided:\n", *(_line(c) for c in rows[~held].itertuples()), ""]
         if held.any():
@@ -44,18 +40,23 @@ def summary(claims: pd.DataFrame) -> str:
     return "\n".join([*lines, f"Compared: {encoders}."]) + "\n"
 
 
+HOW_TO_READ = """\
+Every claim judged so far, read from the results of the notebooks: what the paper reported, what was measured here, on which encoders. **A** is
+*SSLA*, **B** is *What Do Self-Supervised Vision Transformers Learn?*; the name of a paper's figure leads to ours. *Second-hand* is what is known
+from a summary by others alone. The papers measured other images and mostly larger encoders, so compare directions rather than sizes. A verdict
+says where the 95 % interval over test images lies relative to a threshold that was written down before ([the rules](claims.md)).
+"""
+
+
 def verdicts_page(claims: pd.DataFrame, rules: dict[str, dict] | None = None) -> str:
-    """*What holds?*: every judged claim, by paper; then the claims of ``rules`` (id -> claim) that no page has judged."""
-    parts = ["# What holds?\n", "Every claim judged so far, read from the results of the notebooks. The rules are on [a page of their own](claims.md).\n"]
-    for paper, rows in claims.groupby("paper"):
-        pages = ", ".join(f"[]({page}.ipynb)" for page in dict.fromkeys(rows["page"]))
-        parts.append(f"## {PAPERS.get(paper, paper)}\n\nFrom {pages}.\n\n{claims_html(rows)}\n")
-    if claims.empty:
-        parts.append("No claim has been judged yet.\n")
-    waiting = [claim for name, claim in (rules or {}).items() if claims.empty or name not in set(claims["id"])]
+    """*What holds?*: every judged claim in one table; then the claims of ``rules`` (id -> claim) that no page has judged."""
+    parts = ["# What holds?\n", HOW_TO_READ if len(claims) else "No claim has been judged yet.\n"]
+    if len(claims):
+        parts.append(verdicts_table(claims) + "\n")
+    waiting = [claim for name, claim in (rules or {}).items() if name not in set(claims["id"])]
     if waiting:
         parts.append("## Not judged yet\n\nNo encoder that these need was given:\n")
-        parts += [f"- **{claim['figure']}** {claim['statement']}" for claim in waiting]
+        parts += [f"- **{claim['paper']}, {claim['figure']}** {claim['statement']} The paper reported: {claim.get('reported', '—')}." for claim in waiting]
     return "\n".join(parts) + "\n"
 
 

@@ -89,6 +89,14 @@ def test_title_page_reads_its_findings_from_the_results(html):
     assert sorted(shown) == sorted(claims["verdict"])
 
 
+def test_every_judged_claim_has_a_row_that_leads_to_its_figure(html):
+    soup = BeautifulSoup((html / "what_holds.html").read_text(encoding="utf-8"), "html.parser")
+    claims = [name for path in (ROOT / "data/results/custom").glob("*.claims.csv") for name in pd.read_csv(path)["id"]]
+    assert {row["id"] for row in soup.select("table.verdicts tbody tr")} >= {f"claim-{name}" for name in claims}
+    assert all("#fig-" in row.a["href"] for row in soup.select("table.verdicts tbody tr"))  # check_html has followed them
+    assert any(tag["src"].startswith("_static/verdicts.js") for tag in soup.select("script[src]"))
+
+
 def test_mathjax_is_local(html):
     page = (html / "self_attention.html").read_text(encoding="utf-8")
     script = re.search(r'src="([^"]*mathjax[^"]*)"', page).group(1)
@@ -111,8 +119,8 @@ def test_pages_fit_the_window_and_load_everything(html, width, tmp_path):
     }
     (async () => { for (const page of pages) await look(page); out.append("end"); })();
     </script></body>"""
-    probe = html / f"probe-{width}.html"
-    probe.write_text(script % (["index", *NAMES], width), encoding="utf-8")
+    pages, probe = ["index", *NAMES, "what_holds"], html / f"probe-{width}.html"
+    probe.write_text(script % (pages, width), encoding="utf-8")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=html)
     handler.log_message = lambda *_: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -127,7 +135,7 @@ def test_pages_fit_the_window_and_load_everything(html, width, tmp_path):
         probe.unlink()
     lines = BeautifulSoup(dom, "html.parser").select_one("#out").text.splitlines()
     assert lines[-1] == "end", dom[-2000:]
-    assert len(lines) == len(NAMES) + 2
+    assert len(lines) == len(pages) + 1
     for page, scroll, broken, formulas, typeset in (line.split() for line in lines[:-1]):
         assert int(scroll) <= width, f"{page} scrolls sideways: {scroll} px in a window of {width}"
         assert broken == "0", f"{page}: {broken} pictures did not load"

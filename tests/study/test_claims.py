@@ -60,12 +60,17 @@ def test_judge_refuses_an_unknown_claim(write):
     [
         ([CLAIM, CLAIM], "the id 'A1' stands twice"),
         ([{k: v for k, v in CLAIM.items() if k != "threshold"}], "a claim has the fields"),
-        ([CLAIM | dict(comment="?")], "a claim has the fields .* got .*'comment'"),
+        ([CLAIM | dict(comment="?")], "a claim has the fields .* may have .*'shows', 'reported'.* got .*'comment'"),
     ],
 )
 def test_refuses_claims(write, claims, message):
     with pytest.raises(ValueError, match=message):
         load_claims(write(*claims))
+
+
+def test_what_a_rule_says_for_the_book_plays_no_part_in_the_table(write):
+    row = judge_estimate("A1", (0.2, 0.1, 0.3), 7, "m", write(CLAIM | dict(shows="fig-x", reported="So it is")))
+    assert not {"shows", "reported"} & set(claims_table([row]))
 
 
 def test_the_claims_of_the_study_are_complete():
