@@ -106,10 +106,9 @@ def from_file(path: Path, arch: str | None = None, heads: int | None = None) -> 
         architecture, arguments = arch, dict(num_classes=0)
     model = timm.create_model(architecture, **arguments)
     load_strictly(model, state, f"{path.name} (layout: {layout.name})")
-    channels = next(model.parameters()).shape[1] if hasattr(model, "layer1") else model.patch_embed.proj.weight.shape[1]
+    channels = next(tensor for tensor in model.parameters() if tensor.ndim == 4).shape[1]
     mean, std = IMAGENET if channels == 3 else ([0.5] * channels, [0.5] * channels)
-    patches = getattr(model, "patch_embed", None)
-    side = patches.img_size[0] if patches is not None else 224
+    side = model.patch_embed.img_size[0] if hasattr(model, "patch_embed") else model.default_cfg["input_size"][-1]
     return Adopted(model, architecture, arguments, layout.name, layout.family, f"file {path.name}, layout {layout.name}", "not stated", mean, std, side)
 
 
@@ -128,7 +127,7 @@ def verify(path: Path, sha256: str | None = None) -> None:
 
 def pooling_of(model: nn.Module, family: str) -> str:
     """What makes the representation unless the user says otherwise: the class token; the mean patch token for masked image models; a feature map's average."""
-    if not hasattr(model, "patch_embed"):
+    if not hasattr(model, "num_prefix_tokens"):
         return "global_average"
     return "patch_mean" if family == "MIM" or not model.num_prefix_tokens else "class_token"
 

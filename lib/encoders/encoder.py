@@ -51,6 +51,11 @@ class Encoder:
         return len(self.model.blocks)
 
     @property
+    def has_attention(self) -> bool:
+        """Whether there are blocks with attention maps over all patches: a Vision Transformer, not a Swin."""
+        return hasattr(self.model, "blocks") and hasattr(self.model, "num_prefix_tokens")
+
+    @property
     def prefix_tokens(self) -> int:
         """Class and register tokens before the patch tokens."""
         return self.model.num_prefix_tokens
@@ -116,8 +121,8 @@ class Encoder:
 def represent(model: nn.Module, normalised: Tensor, pooling: str) -> Tensor:
     """Representation ``(batch, width)`` by a timm model of images that are already normalised; see :class:`Encoder` for ``pooling``."""
     features = model.forward_features(normalised)
-    if pooling == "global_average":
-        return features.mean((2, 3))
+    if pooling == "global_average":  # ConvNeXt and Swin pool in their head, each in its own layout, ConvNeXt with a norm
+        return model.forward_head(features, pre_logits=True) if hasattr(model, "head") else features.mean((2, 3))
     pooled = features[:, 0] if pooling == "class_token" else features[:, model.num_prefix_tokens :].mean(1)
     return model.fc_norm(pooled) if hasattr(model, "fc_norm") else pooled  # the last norm of ViTs that pool before it
 

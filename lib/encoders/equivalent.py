@@ -11,7 +11,7 @@ from lib.encoders.encoder import Encoder
 
 
 def _permute_mlp(mlp: Mlp, generator: Generator) -> None:
-    order = torch.randperm(mlp.fc1.out_features, generator=generator)
+    order = torch.randperm(len(mlp.fc1.weight), generator=generator)
     mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight = (nn.Parameter(t) for t in (mlp.fc1.weight[order], mlp.fc1.bias[order], mlp.fc2.weight[:, order]))
 
 
@@ -37,19 +37,19 @@ def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
     """The same function from other weights: hidden units permuted, queries and keys rescaled against each other.
 
     Args:
-        encoder: of a timm ViT or ResNet; it stays as it is.
+        encoder: of a timm ViT, ResNet, ConvNeXt or Swin; it stays as it is.
         seed: of the permutations.
 
     Returns:
         an encoder whose representations are equal up to rounding.
 
     Raises:
-        TypeError: a model with neither kind of block.
+        TypeError: a model without such blocks.
     """
     model, generator = copy.deepcopy(encoder.model), Generator().manual_seed(seed)
     changed = 0
     for module in model.modules():
-        if isinstance(module, Mlp):
+        if isinstance(module, Mlp) and isinstance(module.norm, nn.Identity):
             _permute_mlp(module, generator)
         elif isinstance(module, Attention):
             _rescale_queries(module)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 HEADS = ("head.", "fc.", "mask_token", "masked_embed")  # of the encoder's own module: classifiers, projectors, tokens of masked training
+HEAD_NORM = "head.norm."  # ConvNeXt's, between the feature map's average and the classifier
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def encoder_tensors(layout: Layout, tensors: State) -> State:
     for name, tensor in tensors.items():
         if name.startswith(layout.prefix) and not (layout.dropped and name.startswith(layout.dropped) and not _longer(layout, name)):
             inner = name.removeprefix(layout.prefix)
-            if not inner.startswith(HEADS):
+            if not inner.startswith(HEADS) or inner.startswith(HEAD_NORM):
                 kept[inner] = tensor
         elif not name.startswith(layout.dropped):
             unknown.append(name)

@@ -8,16 +8,20 @@ from lib.encoders.encoder import Encoder
 
 
 def stages(model: nn.Module) -> list[nn.Module]:
-    """Parts of a timm model from input to output: stem, blocks of a ViT or stages of a ResNet, norm.
+    """Parts of a timm model from input to output: stem, blocks or stages, norm.
 
     Raises:
-        TypeError: neither kind of model.
+        TypeError: none of ViT, ResNet, ConvNeXt, Swin.
     """
     if hasattr(model, "blocks"):
         return [model.patch_embed, *model.blocks, model.norm]
     if hasattr(model, "layer4"):
         return [nn.ModuleList([model.conv1, model.bn1]), model.layer1, model.layer2, model.layer3, model.layer4]
-    raise TypeError(f"expected a timm ViT or ResNet, got {type(model).__name__}")
+    if hasattr(model, "stages") and hasattr(model, "stem"):
+        return [model.stem, *model.stages]
+    if hasattr(model, "layers") and hasattr(model, "patch_embed"):
+        return [model.patch_embed, *model.layers, model.norm]
+    raise TypeError(f"expected a timm ViT, ResNet, ConvNeXt or Swin, got {type(model).__name__}")
 
 
 def cascade(encoder: Encoder, random: Encoder) -> list[Encoder]:
@@ -33,7 +37,7 @@ def cascade(encoder: Encoder, random: Encoder) -> list[Encoder]:
         ``1 + stages`` encoders, the first an equal one, the last with every stage random.
 
     Raises:
-        TypeError: neither a ViT nor a ResNet.
+        TypeError: none of ViT, ResNet, ConvNeXt, Swin.
     """
     found = []
     for count in range(len(stages(encoder.model)) + 1):

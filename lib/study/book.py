@@ -146,5 +146,6 @@ def build(profile: str, notebooks: list[str], root: Path = ROOT, left_out: dict[
     if done.returncode:
         said = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line or "rror:" in line]
         raise StudyError(f"jupyter-book failed: {' | '.join(said[:8]) or 'no warning was printed'}. The log is {log.relative_to(root)}.")
+    shutil.copytree(source / "_static", html / "_static", dirs_exist_ok=True)  # Sphinx leaves old styles where no page has changed
     check_html(html, contents(source / "_toc.yml"))
     return html / "index.html"

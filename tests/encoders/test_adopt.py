@@ -19,7 +19,9 @@ from lib.encoders import __main__ as command
 from lib.encoders import adopt as module
 from lib.encoders.adopt import adopt, verify
 from lib.encoders.card import read_card
-from lib.encoders.load import load_encoder
+from lib.encoders.equivalent import equivalent
+from lib.encoders.load import load_encoder, random_encoder
+from lib.encoders.randomise import cascade
 from lib.encoders.read_file import read_file
 
 VIT = dict(img_size=32, patch_size=8, embed_dim=128, depth=2, num_heads=2, num_classes=0, dynamic_img_size=True)
@@ -200,6 +202,35 @@ def test_the_command_answers_in_one_paragraph(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "a.pth b 12\n"
     with pytest.raises(SystemExit):
         command.main(["a.pth"])
+
+
+OTHERS = {
+    "swin_tiny_patch4_window7_224": dict(img_size=56, embed_dim=16, depths=(1, 1), num_heads=(1, 2), window_size=7),
+    "convnext_atto": dict(depths=(1, 1, 1, 1), dims=(8, 8, 16, 16)),
+    "beit_base_patch16_224": dict(img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=2),
+}
+
+
+@pytest.mark.parametrize("arch", OTHERS)
+def test_other_architectures_are_adopted_by_name(tmp_path, saved, monkeypatch, arch):
+    """With timm's own pooled features, other weights of the same function, and a random counterpart stage by stage."""
+    create = timm.create_model
+    small = lambda name, **options: create(name, **(OTHERS[name] | options))  # noqa: E731
+    monkeypatch.setattr(timm, "create_model", small)
+    torch.manual_seed(0)
+    model = small(arch, num_classes=0).eval()
+    card = adopt(str(saved(small(arch, num_classes=5).state_dict() | model.state_dict())), "mine", arch=arch, root=tmp_path, pooling="patch_mean" if arch.startswith("beit") else None)
+    encoder, random = load_encoder("custom/mine", tmp_path), random_encoder(card)
+    side = card.input_size
+    x = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = model((x - encoder.mean) / encoder.std)
+    assert torch.allclose(encoder(x), expected, atol=1e-5) and torch.allclose(equivalent(encoder)(x), expected, atol=1e-4)
+    assert encoder.has_attention == arch.startswith("beit") and len(cascade(encoder, random)) > 2
+    assert torch.allclose(cascade(encoder, random)[0](x), expected, atol=1e-5)
+    if not encoder.has_attention:
+        with pytest.raises(TypeError, match="no blocks|attention"):
+            encoder.observe(x, lambda block: None)
 
 
 @pytest.mark.parametrize("by_name", [True, False])
