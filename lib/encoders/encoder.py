@@ -70,8 +70,8 @@ class Encoder:
         height, width = (self.input_size, self.input_size) if self.input_size else images.shape[-2:]
         return height // self.patch_size, width // self.patch_size
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """(x − mean) / std per channel, of images resized to ``input_size``; grey ones are repeated for a colour model, colours made grey for a grey one.
+    def fit(self, images: Tensor) -> Tensor:
+        """Images as the model takes them, still in [0, 1]: resized to ``input_size``; grey ones repeated for a colour model, colours made grey for a grey one.
 
         Raises:
             ValueError: not ``(batch, channels, height, width)``, values outside [0, 1] or not finite, a wrong number of channels.
@@ -90,6 +90,11 @@ class Encoder:
             raise ValueError(f"{self.name} takes {channels} channel(s), got images of shape {tuple(images.shape)}")
         if self.input_size and tuple(images.shape[2:]) != (self.input_size, self.input_size):
             images = F.interpolate(images, (self.input_size, self.input_size), mode="bilinear", antialias=True)
+        return images
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(x − mean) / std per channel of :meth:`fit`'s images; raises its errors."""
+        images = self.fit(images)
         return (images - self.mean.to(images)) / self.std.to(images)
 
     def __call__(self, images: Tensor) -> Tensor:

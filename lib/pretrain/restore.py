@@ -61,10 +61,10 @@ def reconstruct(name: str, images: Tensor, seed: int = 0, root: Path = CHECKPOIN
         root: folder of the cards.
 
     Returns:
-        two tensors like ``images``: masked patches grey, and masked patches filled in; visible patches are the image's own.
+        two tensors of images as the model takes them: masked patches grey, and masked patches filled in; visible patches are the image's own.
     """
     model, encoder = restore(name, root), load_encoder(name, root)
-    mask = draw_mask(model, len(images), model.mask_rate, seed)
+    mask, images = draw_mask(model, len(images), model.mask_rate, seed), encoder.fit(images)
     patches = patchify(images, model.patch_size)
     predicted = model.reconstruct(encoder.normalise(images), mask)
     if isinstance(model, MAE):
