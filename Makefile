@@ -10,7 +10,7 @@ INSTALLED := .venv/installed
 # `--option value` if VARIABLE=value was given to make; a variable of the environment, such as NAME, does not count
 option = $(if $(filter command,$(origin $(2))),--$(1) "$($(2))")
 
-.PHONY: help book test run adopt pretrain bench clean
+.PHONY: help book test run sweep adopt pretrain bench clean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
@@ -23,6 +23,10 @@ test: $(INSTALLED) ## run the tests
 
 run: given-NOTEBOOK $(INSTALLED) ## run one notebook: NOTEBOOK=self_attention [PARAMETERS="images=64 encoders=a,b"] [PROFILE=fashion] [FORCE=1]
 	$(PY) -m lib.study run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
+
+sweep: given-ENCODERS $(INSTALLED) ## run notebooks x encoders in parallel and compare them: ENCODERS="custom/a custom/b" [NOTEBOOKS="fourier similarity"] [WORKERS=2] [SCHEDULER=tcp://…] [PROFILE=fashion] [DATA=/path/to/folder]
+	$(PY) -m lib.study sweep --encoders "$(ENCODERS)" --profile "$(PROFILE)" $(call option,notebooks,NOTEBOOKS) $(call option,workers,WORKERS) \
+	  $(call option,scheduler,SCHEDULER) $(call option,data,DATA)
 
 adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, from other weights: SOURCE=timm:NAME|hf-hub:OWNER/NAME|/path/to/file NAME=… [FAMILY=CL|MIM|other] [ARCH=…] [HEADS=…] [POOLING=…] [INPUT_SIZE=…] [SHA256=…]
 	$(PY) -m lib.encoders "$(SOURCE)" --name "$(NAME)" $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
@@ -41,6 +45,7 @@ clean: ## remove what `make` builds, except .venv, trained encoders and result t
 
 EXAMPLE_METHOD := make pretrain METHOD=moco-v3
 EXAMPLE_NOTEBOOK := make run NOTEBOOK=self_attention
+EXAMPLE_ENCODERS := make sweep ENCODERS='fashion/moco-v3-s fashion/simmim-s'
 EXAMPLE_SOURCE := make adopt SOURCE=timm:vit_small_patch16_224.dino NAME=dino-s
 EXAMPLE_NAME := $(EXAMPLE_SOURCE)
 

@@ -10,6 +10,19 @@ CUSTOM_NOTE = (
     "With any name=value, results go to build/notebooks/custom and data/results/custom (profile=NAME chooses another folder), so that they "
     "never overwrite those of the profile. Items of a list are separated by spaces or commas: encoders='fashion/a fashion/b'."
 )
+SWEEP_NOTE = (
+    "Each notebook runs with one encoder at a time; results go to data/results/sweep-ENCODER, the comparison to build/sweep and data/results/sweep. "
+    "What is finished is not run again. The workers of another scheduler need a checkout of this commit at the same path."
+)
+
+
+def names(text: str) -> list[str]:
+    """Names separated by spaces or commas, each once.
+
+    >>> names("fashion/a, fashion/b fashion/a")
+    ['fashion/a', 'fashion/b']
+    """
+    return list(dict.fromkeys(text.replace(",", " ").split()))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -27,11 +40,18 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     book.add_argument("--data", default="", help="images other than the profile's: a folder with one subfolder of images per class, cifar10 or fashion")
     book.add_argument("--dry", action="store_true", help="check everything and say what would run, without running it")
     book.add_argument("--force", action="store_true", help="run even if nothing has changed")
+    sweep = commands.add_parser("sweep", help="run notebooks x encoders in parallel", description=f"Run notebooks x encoders in parallel. {SWEEP_NOTE}")
+    sweep.add_argument("--encoders", required=True, type=names, help="separated by spaces")
+    sweep.add_argument("--notebooks", default=[], type=names, help="no others than these, separated by spaces")
+    sweep.add_argument("--profile", default="fashion", help="where the notebooks and their other parameters come from (default: fashion)")
+    sweep.add_argument("--workers", type=int, help="processes of the local cluster (default: one a core)")
+    sweep.add_argument("--data", default="", help="images other than the profile's: a folder with one subfolder of images per class, cifar10 or fashion")
+    sweep.add_argument("--scheduler", help="address of a Dask scheduler to use instead, such as tcp://127.0.0.1:8786")
     for command in (run, profile):
         command.add_argument("assignments", nargs="*", metavar="name=value", help="parameters other than the profile's")
         command.add_argument("--force", action="store_true", help="run even if nothing has changed")
     arguments, rest = parser.parse_known_args(argv)
-    if arguments.command == "book":
+    if arguments.command in ("book", "sweep"):
         if rest:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
         return arguments
@@ -63,6 +83,14 @@ def main(argv: list[str] | None = None) -> int:
             page = build(results_profile(arguments.profile, assignments), [run.name for run in runs], left_out=left_out)
             print(f"the book is at {page}")
             return 0
+        if arguments.command == "sweep":
+            from lib.study.comparison_page import write_comparison
+            from lib.study.sweep import sweep
+
+            outcome = sweep(arguments.profile, arguments.encoders, arguments.notebooks, arguments.workers, arguments.scheduler, arguments.data.strip())
+            print(outcome)
+            print(f"the comparison is at {write_comparison(outcome.units, arguments.encoders)}")
+            return 2 if outcome.failed else 0
         only = Path(arguments.notebook).name.removesuffix(".ipynb") if arguments.command == "run" else None
         run_profile(arguments.profile, arguments.assignments, only, force=arguments.force)
     except StudyError as error:
