@@ -113,7 +113,9 @@ def run_notebook(name: str, parameters: dict, profile: str, root: Path = ROOT, f
     return Run(name, profile, target, tables, reused=False)
 
 
-def run_profile(profile: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT, force: bool = False) -> list[Run]:
+def run_profile(
+    profile: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT, force: bool = False, workers: int = 1
+) -> list[Run]:  # fmt: skip
     """Check all the parameters of a profile, then run its notebooks in order; one that fails does not stop the others.
 
     Args:
@@ -122,6 +124,7 @@ def run_profile(profile: str, assignments: list[str] = (), only: str | None = No
         only: a notebook, to run no other.
         root: of the repository.
         force: run even what has not changed.
+        workers: notebooks at once.
 
     Raises:
         StudyError: refused before anything was executed; or, after all ran, what failed.
@@ -130,7 +133,17 @@ def run_profile(profile: str, assignments: list[str] = (), only: str | None = No
     for name, reason in left_out.items():
         print(f"{name}: left out: {reason}", flush=True)
     runs, failures = [], []
-    for name, values in parameters.items():
+    if workers > 1:
+        from lib.study.parallel import run_units  # which runs notebooks by this module
+        from lib.study.units import Unit
+
+        units = [Unit(name, "", results, values) for name, values in parameters.items()]
+        waiting = [unit for unit in units if force or not unit.finished(root)]
+        failures = [why for _, why in run_units(waiting, workers, None, root, force)]
+        folder = {name: (executed_notebook(results, name, root), tables_of(results, name, root)) for name in parameters}
+        runs = [Run(unit.notebook, results, *folder[unit.notebook], reused=unit not in waiting) for unit in units]
+        print(f"{len(waiting)} of {len(units)} notebooks were run, the others are unchanged", flush=True)
+    for name, values in parameters.items() if workers == 1 else ():
         try:
             runs.append(run_notebook(name, values, results, root, force))
         except StudyError as error:

@@ -1,45 +1,16 @@
 """Notebooks × encoders in parallel; what is finished is not run again, and one that fails does not stop the others."""
 
-import io
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 from dask.system import CPU_COUNT
-from distributed import Future, KilledWorker, as_completed
-from tqdm import tqdm
 
-from lib.study.cluster import connect
-from lib.study.errors import StudyError, one_line, unknown
-from lib.study.execute import run_notebook
+from lib.study.errors import StudyError, unknown
 from lib.study.layout import ROOT
+from lib.study.parallel import run_units
 from lib.study.profiles import read_profile
 from lib.study.units import Unit, units_of
-
-
-def run_unit(unit: Unit, root: Path) -> str:
-    """Run a unit, on a worker.
-
-    Returns:
-        empty, or the one paragraph on why it failed.
-    """
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # the lines of several workers at once say little
-        try:
-            run_notebook(unit.notebook, unit.parameters, unit.profile, root)
-        except StudyError as error:
-            return str(error)
-    return ""
-
-
-def reason(future: Future) -> str:
-    """Why a unit failed; empty if it did not."""
-    try:
-        return future.result()
-    except KilledWorker:
-        return "the worker processes that ran it ended again and again, often for lack of memory; give fewer WORKERS."
-    except Exception as error:  # the workers' own trouble, such as a checkout without lib
-        return f"{one_line(f'{type(error).__name__}: {error}').rstrip('.')}."
 
 
 @dataclass(frozen=True)
@@ -105,16 +76,7 @@ def sweep(
     units, skipped = units_of(profile, encoders, root, dataset)
     wanted = [unit for unit in units if unit.notebook in (notebooks or listed)]
     unchanged = [unit for unit in wanted if unit.finished(root)]
-    waiting, failed = [unit for unit in wanted if unit not in unchanged], []
-    if waiting:
-        with connect(min(workers or CPU_COUNT, len(waiting)), scheduler) as client, tqdm(total=len(waiting), unit="notebook") as bar:
-            futures = {client.submit(run_unit, unit, root, pure=False): unit for unit in waiting}
-            for future in as_completed(list(futures)):
-                unit, why = futures.pop(future), reason(future)
-                future.release()  # what has ended is not kept on a worker, and so not computed again should that worker die
-                if why:
-                    failed.append((unit, why))
-                bar.set_postfix_str(f"{unit} {'failed' if why else 'done'}", refresh=False)
-                bar.update()
+    waiting = [unit for unit in wanted if unit not in unchanged]
+    failed = run_units(waiting, workers or CPU_COUNT, scheduler, root)
     lost, skipped = [unit for unit, _ in failed], {key: why for key, why in skipped.items() if key[0] in (notebooks or listed)}
     return Outcome(units, [unit for unit in waiting if unit not in lost], unchanged, skipped, failed, profile, dataset)

@@ -1,4 +1,4 @@
-"""The units of a sweep: notebooks × encoders, each with results of its own."""
+"""What runs in parallel: a notebook with its parameters; in a sweep, with one encoder and results of its own."""
 
 import re
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from lib.study.provenance import is_current
 
 @dataclass(frozen=True)
 class Unit:
-    """One notebook with one encoder.
+    """One notebook, in a sweep with one encoder.
 
     Attributes:
-        notebook, encoder: their names.
-        profile: folder of the results, one for each encoder.
+        notebook, encoder: their names; no encoder's outside a sweep.
+        profile: folder of the results, in a sweep one for each encoder.
         parameters: all of the notebook's.
     """
 
@@ -28,7 +28,7 @@ class Unit:
     parameters: dict
 
     def __str__(self) -> str:
-        return f"{self.notebook} × {self.encoder}"
+        return f"{self.notebook} × {self.encoder}" if self.encoder else self.notebook
 
     def finished(self, root: Path = ROOT) -> bool:
         """Whether its results are there, from exactly what it would be computed from now."""

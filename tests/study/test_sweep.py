@@ -10,6 +10,7 @@ from distributed import LocalCluster
 
 import lib.study.cluster
 import lib.study.comparison_page
+import lib.study.parallel
 import lib.study.sweep
 from lib.study.__main__ import main
 from lib.study.cluster import threads_per_kernel
@@ -53,7 +54,7 @@ def executed(root) -> list[str]:
 @pytest.fixture
 def no_cluster(monkeypatch):
     """From here on a cluster is a failure."""
-    return lambda: monkeypatch.setattr(lib.study.sweep, "connect", lambda *_: pytest.fail("a cluster was started"))
+    return lambda: monkeypatch.setattr(lib.study.parallel, "connect", lambda *_: pytest.fail("a cluster was started"))
 
 
 def alive(pid: int) -> bool:
@@ -157,6 +158,36 @@ def test_the_command_prints_the_summary_and_tells_failure_by_its_exit_code(monke
     monkeypatch.setattr(lib.study.sweep, "sweep", lambda *given: calls.append(given) or Outcome([], [], [], {}, failed, "fashion"))
     monkeypatch.setattr(lib.study.comparison_page, "write_comparison", lambda units, encoders: "PAGE")
     assert main(["sweep", "--encoders", "a, b", "--notebooks", "first", "--workers", "2"]) == code
-    assert calls == [("fashion", ["a", "b"], ["first"], 2, None)]
+    assert calls == [("fashion", ["a", "b"], ["first"], 2, None, "")]
     said = capsys.readouterr().out
     assert said.startswith(f"0 ran, 0 unchanged, 0 skipped, {len(failed)} failed\n") and said.endswith("the comparison is at PAGE\n")
+
+
+def test_notebooks_of_a_profile_run_side_by_side_and_only_what_changed_again(root, tools, no_cluster, capsys):
+    """Each waits until the other has begun, so one after the other they would fail."""
+    meet = """
+import time
+from pathlib import Path
+mine, other = Path(name), Path({"left": "right", "right": "left"}[name])
+mine.touch()
+deadline = time.monotonic() + 120
+while not other.exists():
+    assert time.monotonic() < deadline, "the other never began"
+    time.sleep(0.1)
+folder = Path("data/results") / profile
+folder.mkdir(parents=True, exist_ok=True)
+(folder / f"{name}.csv").write_text("a\\n1\\n")
+"""
+    for name in ("left", "right"):
+        tools["write_notebook"](root, name, f'profile: str = "fashion"\nname: str = "{name}"', meet)
+    tools["write_notebook"](root, "fails", 'profile: str = "fashion"', "1 / 0")
+    profile_of(root, "left", "fails", "right")
+    path = root / "notebooks" / "profiles" / "fashion.yaml"
+    path.write_text("shared: {profile: fashion}\nnotebooks: {left: {}, fails: {}, right: {}}\n")
+    with pytest.raises(StudyError, match="^1 of 3 notebooks failed: notebook fails failed in cell 3 of 3.*ZeroDivisionError"):
+        run_profile("fashion", root=root, workers=3)
+    path.write_text("shared: {profile: fashion}\nnotebooks: {left: {}, right: {}}\n")
+    no_cluster()
+    runs = run_profile("fashion", root=root, workers=2)
+    assert [(run.name, run.reused, run.tables[0].read_text()) for run in runs] == [("left", True, "a\n1\n"), ("right", True, "a\n1\n")]
+    assert "0 of 2 notebooks were run, the others are unchanged" in capsys.readouterr().out

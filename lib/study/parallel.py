@@ -1,0 +1,74 @@
+"""Notebooks on worker processes, several at once; one that fails does not stop the others."""
+
+import io
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from distributed import Future, KilledWorker, as_completed
+from tqdm import tqdm
+
+from lib.study.cluster import connect
+from lib.study.errors import StudyError, one_line
+from lib.study.execute import run_notebook
+from lib.study.layout import ROOT
+from lib.study.units import Unit
+
+
+def run_unit(unit: Unit, root: Path, force: bool) -> tuple[str, float]:
+    """Run a unit, on a worker.
+
+    Returns:
+        why it failed, in one paragraph, or nothing; seconds.
+    """
+    started, why = time.perf_counter(), ""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # the lines of several workers at once say little
+        try:
+            run_notebook(unit.notebook, unit.parameters, unit.profile, root, force)
+        except StudyError as error:
+            why = str(error)
+    return why, time.perf_counter() - started
+
+
+def outcome(future: Future) -> tuple[str, float]:
+    """Why a unit failed, or nothing, and its seconds."""
+    try:
+        return future.result()
+    except KilledWorker:
+        return "the worker processes that ran it ended again and again, often for lack of memory; give fewer WORKERS.", 0.0
+    except Exception as error:  # the workers' own trouble, such as a checkout without lib
+        return f"{one_line(f'{type(error).__name__}: {error}').rstrip('.')}.", 0.0
+
+
+def run_units(
+    units: Sequence[Unit], workers: int, scheduler: str | None = None, root: Path = ROOT, force: bool = False
+) -> list[tuple[Unit, str]]:  # fmt: skip
+    """Run units in the order given, as workers become free; a unit whose worker dies is run again on another.
+
+    Args:
+        units: none of them twice.
+        workers: processes of the local cluster.
+        scheduler: address of a Dask scheduler to use instead; see :func:`lib.study.cluster.existing`.
+        root: of the repository.
+        force: run even what has not changed.
+
+    Returns:
+        units that failed, each with the reason, in the order they ended.
+
+    Raises:
+        StudyError: a scheduler that cannot be used.
+    """
+    failed: list[tuple[Unit, str]] = []
+    if not units:
+        return failed
+    with connect(min(workers, len(units)), scheduler) as client, tqdm(total=len(units), unit="notebook") as bar:
+        futures = {client.submit(run_unit, unit, root, force, pure=False): unit for unit in units}
+        for future in as_completed(list(futures)):
+            unit, (why, seconds) = futures.pop(future), outcome(future)
+            future.release()  # what has ended is not kept on a worker, and so not computed again should that worker die
+            if why:
+                failed.append((unit, why))
+            tqdm.write(f"{unit}: {'failed' if why else f'done in {seconds:.0f} s'}")
+            bar.update()
+    return failed
