@@ -16,7 +16,9 @@ from lib.study.book import build
 from lib.study.claims import VERDICTS
 from lib.study.execute import run_notebook
 from lib.study.layout import ROOT, executed_notebook
+from lib.study.parallel import run_units
 from lib.study.profiles import load_profile
+from lib.study.units import Unit
 
 TINY = {
     "images": 12, "probe_train": 200, "probe_test": 60, "neighbours": 5, "mosaics": 4, "mosaics_train": 8, "mosaics_test": 4, "resamples": 8,
@@ -36,7 +38,10 @@ def runs():
     tiny = {name: {k: TINY.get(k, v) for k, v in values.items()} | {"profile": "custom"} for name, values in parameters.items()}
     for name, values in OWN.items():
         tiny[name] |= values
-    return {name: run_notebook(name, values, "custom", ROOT) for name, values in tiny.items()}
+    units = [Unit(name, "", "custom", values) for name, values in tiny.items()]
+    failed = run_units([unit for unit in units if not unit.finished()], workers=2)
+    assert not failed, failed
+    return {name: run_notebook(name, values, "custom", ROOT) for name, values in tiny.items()}  # none is run again
 
 
 @pytest.fixture(scope="module")
