@@ -15,8 +15,8 @@ option = $(if $(filter command,$(origin $(2))),--$(1) "$($(2))")
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
 
-book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion|cifar10|imagefolder|imagenet-vitb [ENCODERS="custom/a custom/b"] [DATA=/path/to/folder] [WORKERS=2] [DRY=1]
-	$(PY) -m lib.study book --profile "$(PROFILE)" $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call option,workers,WORKERS) $(if $(DRY),--dry)
+book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion|cifar10|imagefolder|imagenet-vitb [ENCODERS="custom/a custom/b"] [DATA=/path/to/folder] [PARAMETERS="images=64"] [WORKERS=2] [DRY=1]
+	$(PY) -m lib.study book --profile "$(PROFILE)" $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call option,workers,WORKERS) $(if $(DRY),--dry) $(PARAMETERS)
 
 test: $(INSTALLED) ## run the tests
 	$(PY) -m pytest

@@ -11,7 +11,7 @@ from lib.encoders.encoder import Encoder
 
 @torch.no_grad()
 def occlusion(
-    encoder: Encoder, images: Tensor, mean_views: Tensor, window: int = 4, stride: int = 2, baseline: float = 0.0, batch_size: int = 256
+    encoder: Encoder, images: Tensor, mean_views: Tensor, window: int | None = None, stride: int | None = None, baseline: float = 0.0, batch_size: int = 256
 ) -> Tensor:
     """A_p = mean over the windows that cover pixel p of S(x) − S(x with the window at the baseline), signed.
 
@@ -22,7 +22,8 @@ def occlusion(
         encoder: f.
         images: ``(n, channels, height, width)`` in [0, 1].
         mean_views: z̄, ``(n, width)``.
-        window, stride: side of the square window and distance between windows, in pixels; a window covers all channels.
+        window: side of the square window, which covers all channels, in pixels; a seventh of the image's where None.
+        stride: distance between windows, in pixels; half a window where None.
         baseline: grey level of the window, 0 is black.
         batch_size: occluded images at once.
 
@@ -34,6 +35,8 @@ def occlusion(
     """
     check_images(images, mean_views)
     channels, height, width = images.shape[1:]
+    window = max(1, min(height, width) // 7) if window is None else window
+    stride = max(1, window // 2) if stride is None else stride
     if not 1 <= stride <= window <= min(height, width):
         raise ValueError(f"expected 1 ≤ stride ≤ window ≤ {min(height, width)} (side of the image), got stride {stride} and window {window}")
     method = Occlusion(score_function(encoder))

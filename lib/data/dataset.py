@@ -19,7 +19,7 @@ Split = Literal["train", "test"]
 CIFAR10_ROOT = Path(__file__).resolve().parents[2] / "data" / "cifar-10"
 SIDES = {"fashion": 28, "cifar10": 32}  # pixels
 FOLDER_SIDE = 224
-HELD_OUT = ("val", "test")  # names of the subfolder of test images
+HELD_OUT = ("val", "validation", "valid", "test")  # names of the subfolder of test images
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FolderImages:
 
     def subset(self, indices: Tensor) -> Images:
         """The images at ``indices`` ``(m,)``, read now: RGB, the shorter side resized to 224 px, the centre cropped."""
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             waiting = pool.map(lambda i: read_image(self.files[i], FOLDER_SIDE, 3), indices.tolist())
             read = list(tqdm(waiting, "images", total=len(indices), leave=False, mininterval=10))
         return Images(torch.stack(read), self.labels[indices], None, self.classes)
@@ -75,13 +75,15 @@ def side_of(dataset: str) -> int:
 def folder_split(path: Path, split: Split) -> FolderImages:
     """A split of a folder, listed and not read.
 
-    ``path/train`` and ``path/val`` (or ``path/test``) are the splits where both exist; otherwise every other image of each class, by file name, is a
-    training image.
+    ``path/train`` and ``path/val`` (or ``validation``, ``valid``, ``test``) are the splits where they exist; otherwise every other image, by class and file
+    name, is a training image.
 
     Raises:
         FileNotFoundError, ValueError: of :func:`lib.data.folder.open_folder`; other classes in the two splits; fewer than two images.
     """
     held_out = next((path / name for name in HELD_OUT if (path / name).is_dir()), None)
+    if held_out is None and (path / "train").is_dir():
+        raise ValueError(f"expected {path} to hold test images, in {' or '.join(HELD_OUT)}, beside its folder train")
     if held_out is not None and (path / "train").is_dir():
         found, other = (open_folder(folder) for folder in ((path / "train", held_out) if split == "train" else (held_out, path / "train")))
         if found.classes != other.classes:
@@ -115,5 +117,5 @@ def load_images(dataset: str, split: Split) -> Images | FolderImages:
     if dataset == "fashion":
         return load_fashion(split)
     if dataset == "cifar10":
-        return load_cifar10(CIFAR10_ROOT, split, download=not (CIFAR10_ROOT / "cifar-10-batches-py").is_dir())
+        return load_cifar10(CIFAR10_ROOT, split, download=True)
     return folder_split(Path(dataset), split)

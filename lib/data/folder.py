@@ -60,7 +60,7 @@ def load_cifar10(root: str | Path, split: Literal["train", "test"], download: bo
         data = CIFAR10(str(root), train=split == "train", download=download)
     except (OSError, RuntimeError) as error:  # no network; files that are incomplete or changed
         raise FileNotFoundError(
-            f"expected the complete, unchanged CIFAR-10 in {Path(root) / CIFAR10.base_folder} ({error}); fetch {CIFAR10.url} by hand and unpack it there"
+            f"expected the complete, unchanged CIFAR-10 in {Path(root) / CIFAR10.base_folder} ({error}); fetch {CIFAR10.url} by hand and unpack it in {root}"
         ) from error
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous().float() / 255
     return Images(images, torch.tensor(data.targets), None, tuple(data.classes))

@@ -119,10 +119,10 @@ def verify(path: Path, sha256: str | None = None) -> None:
         ValueError: another hash.
     """
     named = re.search(r"-([0-9a-f]{8,64})\.[a-z.]+$", path.name)
-    expected = sha256 or (named and named[1])
+    expected = sha256 or (named and not named[1].isdigit() and named[1])  # digits alone are a date or a count
     found = file_sha256(path) if expected and path.is_file() else ""
     if found and not found.startswith(expected.lower()):
-        raise ValueError(f"{path.name} has sha256 {found}, expected {expected}{'' if sha256 else ' by its name'}: the download is incomplete or another file; fetch it again")
+        raise ValueError(f"{path.name} has sha256 {found}, expected {expected}{'' if sha256 else ' by its name'}: the download is incomplete or another file: fetch it again, or give the sha256 that you expect with SHA256=")
 
 
 def pooling_of(model: nn.Module, family: str) -> str:
@@ -158,6 +158,8 @@ def adopt(
     path = root / "custom" / f"{name}.safetensors"
     if path.exists():
         raise ValueError(f"custom/{name} exists; choose another NAME, or delete {path.name} and {path.with_suffix('.yaml').name}")
+    if source.startswith(HUBS) and sha256:
+        raise ValueError(f"SHA256= goes with a file; what {source} names is verified by the hub")
     if not source.startswith(HUBS):
         verify(Path(source), sha256)
     found = from_hub(source) if source.startswith(HUBS) else from_file(Path(source), arch, heads)

@@ -18,7 +18,7 @@ def stages(model: nn.Module) -> list[nn.Module]:
     if hasattr(model, "layer4"):
         return [nn.ModuleList([model.conv1, model.bn1]), model.layer1, model.layer2, model.layer3, model.layer4]
     if hasattr(model, "stages") and hasattr(model, "stem"):
-        return [model.stem, *model.stages]
+        return [model.stem, *model.stages, nn.ModuleList([model.norm_pre, model.head])]
     if hasattr(model, "layers") and hasattr(model, "patch_embed"):
         return [model.patch_embed, *model.layers, model.norm]
     raise TypeError(f"expected a timm ViT, ResNet, ConvNeXt or Swin, got {type(model).__name__}")

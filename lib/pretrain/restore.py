@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.encoders.architecture import build
@@ -48,6 +49,12 @@ def draw_mask(model: SimMIM | MAE, images: int, mask_rate: float, seed: int) -> 
     return block_mask(images, model.grid, mask_rate, torch.Generator().manual_seed(seed), model.block)
 
 
+def on_grid(model: SimMIM | MAE, images: Tensor) -> Tensor:
+    """Images resized to the model's own grid of patches, if they have another: its masks and its decoder have no other."""
+    size = tuple(side * model.patch_size for side in model.grid)
+    return images if tuple(images.shape[2:]) == size else F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
 @torch.no_grad()
 def reconstruct(name: str, images: Tensor, seed: int = 0, root: Path = CHECKPOINTS) -> tuple[Tensor, Tensor]:
     """What a masked image model sees and what it fills in.
@@ -64,7 +71,7 @@ def reconstruct(name: str, images: Tensor, seed: int = 0, root: Path = CHECKPOIN
         two tensors of images as the model takes them: masked patches grey, and masked patches filled in; visible patches are the image's own.
     """
     model, encoder = restore(name, root), load_encoder(name, root)
-    mask, images = draw_mask(model, len(images), model.mask_rate, seed), encoder.fit(images)
+    mask, images = draw_mask(model, len(images), model.mask_rate, seed), on_grid(model, encoder.fit(images))
     patches = patchify(images, model.patch_size)
     predicted = model.reconstruct(encoder.normalise(images), mask)
     if isinstance(model, MAE):
@@ -102,5 +109,5 @@ class MAEDecoder:
     def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor:
         """Predicted patches of images ``(n, channels, height, width)`` in [0, 1]; every decoder block is handed to ``look``."""
         mask = draw_mask(self.model, len(images), self.mask_rate, self.seed)
-        tokens = self.model.encode(self.encoder.normalise(images), mask)
+        tokens = self.model.encode(self.encoder.normalise(on_grid(self.model, self.encoder.fit(images))), mask)
         return observe_blocks(self.model.decoder.blocks, self.prefix_tokens, look, lambda: self.model.decoder(tokens, mask), self.name)

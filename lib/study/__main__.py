@@ -1,7 +1,6 @@
 """Run the study's notebooks: ``python -m lib.study run self_attention images=64``."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -46,14 +45,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     sweep.add_argument("--encoders", required=True, type=names, help="separated by spaces")
     sweep.add_argument("--notebooks", default=[], type=names, help="no others than these, separated by spaces")
     sweep.add_argument("--profile", default="fashion", help="where the notebooks and their other parameters come from (default: fashion)")
-    sweep.add_argument("--workers", type=int, help="processes of the local cluster (default: one a core)")
+    sweep.add_argument("--workers", type=int, help="processes of the local cluster (default: one a core, at most four)")
     sweep.add_argument("--data", default="", help="images other than the profile's: a folder with one subfolder of images per class, cifar10 or fashion")
     sweep.add_argument("--scheduler", help="address of a Dask scheduler to use instead, such as tcp://127.0.0.1:8786")
-    for command in (run, profile):
+    for command in (run, profile, book):
         command.add_argument("assignments", nargs="*", metavar="name=value", help="parameters other than the profile's")
+    for command in (run, profile):
         command.add_argument("--force", action="store_true", help="run even if nothing has changed")
     arguments, rest = parser.parse_known_args(argv)
-    if arguments.command in ("book", "sweep"):
+    if arguments.command == "sweep":
         if rest:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
         return arguments
@@ -71,17 +71,20 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.command == "book":
             from lib.study.book import build
+            from lib.study.cluster import default_workers
             from lib.study.profiles import resolve, results_profile
 
             given = {"encoders": arguments.encoders.strip(), "dataset": arguments.data.strip()}
-            assignments = [f"{name}={value}" for name, value in given.items() if value]
+            assignments = [f"{name}={value}" for name, value in given.items() if value] + arguments.assignments
             if arguments.dry:
                 from lib.study.plan import plan
 
                 print(plan(arguments.profile, assignments))
                 return 0
             _, left_out = resolve(arguments.profile, assignments)  # before the run, which takes long: a card may change meanwhile
-            workers = arguments.workers or min(4, len(os.sched_getaffinity(0)))
+            if arguments.workers is not None and arguments.workers < 1:
+                raise StudyError(f"a book needs at least one worker, got {arguments.workers}; leave WORKERS out for one a core.")
+            workers = arguments.workers or default_workers()
             runs = run_profile(arguments.profile, assignments, force=arguments.force, workers=workers)
             page = build(results_profile(arguments.profile, assignments), [run.name for run in runs], left_out=left_out)
             print(f"the book is at {page}")

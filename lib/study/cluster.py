@@ -16,6 +16,11 @@ PATIENCE = 20  # seconds, for a scheduler or its first worker to answer
 SETTINGS = {"distributed.scheduler.worker-saturation": 1.0}  # what waits does so at the scheduler, not at a worker that may die
 
 
+def default_workers() -> int:
+    """One a core, at most four: each takes one to three gigabytes."""
+    return min(4, CPU_COUNT)
+
+
 def threads_per_kernel(workers: int) -> str:
     """What each worker's notebooks may use: the cores shared among the workers, or OMP_NUM_THREADS where it is set."""
     return os.environ.get("OMP_NUM_THREADS") or str(max(1, CPU_COUNT // workers))

@@ -22,6 +22,7 @@ class Wanted:
         arguments: of the architecture.
         input_size: side of the images, in pixels.
         sha256: of the file; None where nobody has published one.
+        file: its name, where the address does not end with it.
     """
 
     url: str
@@ -32,6 +33,7 @@ class Wanted:
     arguments: dict = field(default_factory=dict)
     input_size: int = 224
     sha256: str | None = None
+    file: str | None = None
 
     def card(self) -> Card:
         """The card that the encoder will have, as far as it is known before the file is there."""
@@ -48,7 +50,7 @@ class Wanted:
     def command(self, name: str) -> str:
         """How to make the encoder ``custom/NAME``: fetch, then adopt."""
         of_hub = self.url.startswith(("timm:", "hf-hub:"))
-        file = self.url if of_hub else f"/path/to/{self.url.rpartition('/')[2]}"
+        file = self.url if of_hub else f"/path/to/{self.file or self.url.rpartition('/')[2]}"
         options = dict(METHOD=f"'{self.method}'", FAMILY=self.family) | self.options | ({"SHA256": self.sha256} if self.sha256 else {})
         adopt = " ".join([f"make adopt SOURCE={file} NAME={name.removeprefix('custom/')}", *(f"{key}={value}" for key, value in options.items())])
         return adopt if of_hub else f"fetch {self.url}, then {adopt}"

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -88,8 +89,9 @@ def library_files(notebook: Path, root: Path = ROOT) -> list[Path]:
 
 def folder_digest(folder: Path) -> str:
     """Hash of the names, sizes and times of change of a folder's files, which is much faster than of their contents."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest([[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files])
+    paths = [Path(where) / name for where, _, names in os.walk(folder, followlinks=True) for name in names]
+    facts = ((path.relative_to(folder).as_posix(), path.stat()) for path in paths if path.is_file())
+    return digest(sorted([name, stat.st_size, stat.st_mtime_ns] for name, stat in facts))
 
 
 def fingerprint(notebook: Path, parameters: dict, root: Path = ROOT) -> dict:
@@ -110,7 +112,8 @@ def fingerprint(notebook: Path, parameters: dict, root: Path = ROOT) -> dict:
 
     stems = [root / "data" / "checkpoints" / encoder for encoder in encoders_in(parameters)]
     checkpoints = [path for stem in stems for suffix in (".yaml", ".safetensors", ".csv") if (path := stem.with_name(stem.name + suffix)).is_file()]
-    images = {} if not is_folder(parameters.get("dataset", "fashion")) else {"dataset": folder_digest(Path(parameters["dataset"]))}
+    dataset = parameters.get("dataset", "fashion")
+    images = {"dataset": folder_digest(Path(dataset))} if dataset and is_folder(dataset) else {}
     parts = dict(
         notebook=notebook_digest(notebook),
         parameters=digest(parameters),

@@ -13,8 +13,9 @@ from lib.encoders.encoder import Encoder
 
 
 def encoder_hash(encoder: Encoder) -> str:
-    """Hash of weights, normalisation and pooling."""
-    found = hashlib.sha256(encoder.pooling.encode())
+    """Hash of weights, normalisation and pooling; for an adopted encoder, whose card names a size, also of that and the number of heads."""
+    heads = [block.attn.num_heads for block in encoder.model.blocks] if encoder.has_attention else []
+    found = hashlib.sha256(encoder.pooling.encode() + (f"{encoder.input_size} {heads}".encode() if encoder.input_size else b""))
     for name, tensor in [*sorted(encoder.model.state_dict().items()), ("mean", encoder.mean), ("std", encoder.std)]:
         found.update(f"{name}{tuple(tensor.shape)}".encode() + tensor.contiguous().numpy().tobytes())
     return found.hexdigest()

@@ -13,7 +13,7 @@ from lib.study.errors import unknown
 from lib.study.layout import ROOT, read_notebook
 
 NEEDS: dict[str, tuple[Callable[[Card], bool], str]] = {
-    "attention": (lambda card: card.patch_size is not None and "swin" not in card.architecture, "Vision Transformers, which have attention maps"),
+    "attention": (lambda card: card.patch_size is not None and card.pooling != "global_average" and "swin" not in card.architecture, "Vision Transformers, which have attention maps"),
     "decoder": (lambda card: card.method in ("SimMIM", "MAE") and bool(card.extras), "masked image models whose file holds their decoder"),
     "weight": (lambda card: "WEIGHT=" in card.command, "hybrids trained here with different WEIGHT"),
     "settings": (lambda card: card.method in PAPER_ATTACKS, f"one of the methods of Table 1 ({', '.join(PAPER_ATTACKS)})"),

@@ -9,10 +9,11 @@ from pathlib import Path
 from distributed import Future, KilledWorker, as_completed
 from tqdm import tqdm
 
+from lib.data.dataset import load_images
 from lib.study.cluster import connect
 from lib.study.errors import StudyError, one_line
 from lib.study.execute import run_notebook
-from lib.study.layout import ROOT
+from lib.study.layout import ROOT, tables_of
 from lib.study.units import Unit
 
 
@@ -31,14 +32,14 @@ def run_unit(unit: Unit, root: Path, force: bool) -> tuple[str, float]:
     return why, time.perf_counter() - started
 
 
-def outcome(future: Future) -> tuple[str, float]:
+def outcome(unit: Unit, future: Future) -> tuple[str, float]:
     """Why a unit failed, or nothing, and its seconds."""
     try:
         return future.result()
     except KilledWorker:
-        return "the worker processes that ran it ended again and again, often for lack of memory; give fewer WORKERS.", 0.0
+        return f"{unit}: the worker processes that ran it ended again and again, often for lack of memory; give fewer WORKERS.", 0.0
     except Exception as error:  # the workers' own trouble, such as a checkout without lib
-        return f"{one_line(f'{type(error).__name__}: {error}').rstrip('.')}.", 0.0
+        return f"{unit}: {one_line(f'{type(error).__name__}: {error}').rstrip('.')}.", 0.0
 
 
 def run_units(
@@ -62,13 +63,42 @@ def run_units(
     failed: list[tuple[Unit, str]] = []
     if not units:
         return failed
-    with connect(min(workers, len(units)), scheduler) as client, tqdm(total=len(units), unit="notebook") as bar:
-        futures = {client.submit(run_unit, unit, root, force, pure=False): unit for unit in units}
-        for future in as_completed(list(futures)):
-            unit, (why, seconds) = futures.pop(future), outcome(future)
-            future.release()  # what has ended is not kept on a worker, and so not computed again should that worker die
-            if why:
-                failed.append((unit, why))
-            tqdm.write(f"{unit}: {'failed' if why else f'done in {seconds:.0f} s'}")
-            bar.update()
+    fetch({unit.parameters.get("dataset", "fashion") for unit in units})
+    before, done = [{path: path.read_bytes() for path in tables_of(unit.profile, unit.notebook, root)} for unit in units], []
+    try:
+        with connect(min(workers, len(units)), scheduler) as client, tqdm(total=len(units), unit="notebook") as bar:
+            futures = {client.submit(run_unit, unit, root, force, pure=False): unit for unit in units}
+            for future in as_completed(list(futures)):
+                unit = futures.pop(future)
+                why, seconds = outcome(unit, future)
+                future.release()  # what has ended is not kept on a worker, and so not computed again should that worker die
+                (failed if why else done).append((unit, why))
+                tqdm.write(f"{unit}: {'failed' if why else f'done in {seconds:.0f} s'}")
+                bar.update()
+    finally:  # a worker that was killed, or all of them by an interruption, could not put back the tables of the last good run
+        for unit, tables in zip(units, before, strict=True):
+            if (unit, "") not in done:
+                put_back(unit, tables, root)
     return failed
+
+
+def fetch(datasets: set[str]) -> None:
+    """Download what is not here yet, once, before several processes would.
+
+    Raises:
+        StudyError: it is not to be had.
+    """
+    for dataset in datasets - {"fashion"}:
+        try:
+            load_images(dataset, "test")
+        except (FileNotFoundError, ValueError) as error:
+            raise StudyError(f"the images {dataset} cannot be used: {one_line(error)}.") from error
+
+
+def put_back(unit: Unit, tables: dict[Path, bytes], root: Path) -> None:
+    """Leave exactly these tables of a unit."""
+    for path in tables_of(unit.profile, unit.notebook, root):
+        if path not in tables:
+            path.unlink()
+    for path, content in tables.items():
+        path.write_bytes(content)

@@ -81,7 +81,7 @@ def plan(profile: str, assignments: list[str] = (), root: Path = ROOT) -> str:
         if record:
             seconds, how = record["seconds"], "as last time"
         elif reference and one_pass(reference["parameters"]):
-            seconds, how = reference["seconds"] * one_pass(values) / one_pass(reference["parameters"]), f"by its time in the profile {REFERENCE}"
+            seconds, how = reference["seconds"] * one_pass(values) / one_pass(reference["parameters"]), f"at least, by its time in the profile {REFERENCE}, part of which may have been kept results"
         else:
             seconds, how, bounds = one_pass(values), f"at least, for one pass over {images_of(values)} images", bounds + 1
         lines.append(f"{name}: would run, {seconds:.0f} s {how} ({encoders})")

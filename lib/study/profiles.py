@@ -106,12 +106,14 @@ def resolve(
         if only is None and parameter not in known:
             raise unknown("shared parameter", parameter, known, f"profile {name}")
     results, given_names = results_profile(name, assignments, root), {assignment.partition("=")[0] for assignment in assignments}
-    missing = missing_encoders(wanted, root)
+    used = {encoder for notebook in paths for encoder in encoders_in(shared | notebooks[notebook])}
+    missing = {encoder: file for encoder, file in missing_encoders(wanted, root).items() if encoder in used}
     if missing and not planning and "encoders" not in given_names:
         steps = "; ".join(f"{encoder}: {file.command(encoder)}" for encoder, file in missing.items())
         raise StudyError(f"profile {name} compares encoders whose files are not here ({steps}). With DRY=1 it is checked and its cost told without them.")
     planned = {encoder: file.card() for encoder, file in missing.items()} if planning else None
-    checked, left_out = {}, {}
+    every = sorted(path.stem for path in (root / "notebooks").glob("*.ipynb"))
+    checked, left_out = {}, {} if only else {notebook: f"profile {name} does not list it" for notebook in every if notebook not in notebooks}
     for notebook, path in paths.items():
         mine = [assignment for assignment in assignments if assignment.partition("=")[0] in declared[notebook]]
         given = {key: value for key, value in shared.items() if key in declared[notebook]} | notebooks[notebook] | parse_assignments(mine, declared[notebook])

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask.system import CPU_COUNT
-
+from lib.study.cluster import default_workers
 from lib.study.errors import StudyError, unknown
 from lib.study.layout import ROOT
 from lib.study.parallel import run_units
@@ -59,7 +58,7 @@ def sweep(
         profile: whose notebooks, and their other parameters.
         encoders: names.
         notebooks: to run no others.
-        workers: processes of the local cluster; one a core, if not given.
+        workers: processes of the local cluster; one a core and at most four, if not given.
         scheduler: address of a Dask scheduler to use instead; see :func:`lib.study.cluster.existing`.
         dataset: images other than the profile's.
         root: of the repository.
@@ -77,6 +76,6 @@ def sweep(
     wanted = [unit for unit in units if unit.notebook in (notebooks or listed)]
     unchanged = [unit for unit in wanted if unit.finished(root)]
     waiting = [unit for unit in wanted if unit not in unchanged]
-    failed = run_units(waiting, workers or CPU_COUNT, scheduler, root)
+    failed = run_units(waiting, workers or default_workers(), scheduler, root)
     lost, skipped = [unit for unit, _ in failed], {key: why for key, why in skipped.items() if key[0] in (notebooks or listed)}
     return Outcome(units, [unit for unit in waiting if unit not in lost], unchanged, skipped, failed, profile, dataset)

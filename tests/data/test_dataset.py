@@ -34,7 +34,7 @@ def test_a_folder_without_splits_gives_every_other_image_to_each(tmp_path):
     assert is_folder(str(tmp_path)) and not has_masks(str(tmp_path)) and train.masks is None and train.classes == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("held_out", ["val", "test"])
+@pytest.mark.parametrize("held_out", ["val", "validation", "test"])
 def test_a_folder_with_splits_keeps_them(tmp_path, held_out):
     fill(tmp_path / "train", 6), fill(tmp_path / held_out, 3)
     train, test = load_images(str(tmp_path), "train"), load_images(str(tmp_path), "test")
@@ -63,16 +63,14 @@ def test_samples_are_drawn_without_replacement(tmp_path):
         test.sample(7)
 
 
-def test_cifar10_is_downloaded_only_where_it_is_not_there(tmp_path, monkeypatch):
+def test_cifar10_is_had_from_torchvision_which_downloads_what_is_not_there(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(lib.data.dataset, "CIFAR10_ROOT", tmp_path)
     monkeypatch.setattr(lib.data.dataset, "load_cifar10", lambda root, split, download: asked.append((root, split, download)))
     load_images.cache_clear()
-    load_images("cifar10", "test")
-    (tmp_path / "cifar-10-batches-py").mkdir()
-    load_images("cifar10", "train")
+    load_images("cifar10", "test"), load_images("cifar10", "train")
     load_images.cache_clear()
-    assert asked == [(tmp_path, "test", True), (tmp_path, "train", False)] and side_of("cifar10") == 32
+    assert asked == [(tmp_path, "test", True), (tmp_path, "train", True)] and side_of("cifar10") == 32
 
 
 def test_what_is_wrong_is_said(tmp_path):
@@ -83,6 +81,9 @@ def test_what_is_wrong_is_said(tmp_path):
     fill(tmp_path / "one", 1)
     with pytest.raises(ValueError, match="at least two images"):
         load_images(str(tmp_path / "one"), "test")
+    fill(tmp_path / "three" / "train", 4, "ab")
+    with pytest.raises(ValueError, match="three to hold test images, in val or validation or valid or test, beside its folder train"):
+        load_images(str(tmp_path / "three"), "test")
     fill(tmp_path / "two" / "train", 4, "ab"), fill(tmp_path / "two" / "val", 4, "ac")
     with pytest.raises(ValueError, match="the same classes in .*train and .*val, got 2 and 2 that differ"):
         load_images(str(tmp_path / "two"), "test")

@@ -124,7 +124,7 @@ def test_cifar10_changed(tiny_cifar, monkeypatch):
 
 
 def test_cifar10_absent(tmp_path):
-    with pytest.raises(FileNotFoundError, match="cifar-10-batches-py .*; fetch https://.*/cifar-10-python.tar.gz by hand and unpack it there"):
+    with pytest.raises(FileNotFoundError, match="cifar-10-batches-py .*; fetch https://.*/cifar-10-python.tar.gz by hand and unpack it in"):
         load_cifar10(tmp_path, "train")
 
 

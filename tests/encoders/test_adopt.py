@@ -236,10 +236,11 @@ def test_other_architectures_are_adopted_by_name(tmp_path, saved, monkeypatch, a
 @pytest.mark.parametrize("by_name", [True, False])
 def test_a_file_is_compared_with_its_sha256(tmp_path, by_name):
     content = b"weights"
-    good, bad = hashlib.sha256(content).hexdigest(), "0" * 64
-    for digest, expected in ((good, None), (bad, "has sha256 .*, expected 00000000.*fetch it again")):
+    good, bad = hashlib.sha256(content).hexdigest(), "f" * 64
+    for digest, expected in ((good, None), (bad, "has sha256 .*, expected ffffffff.*fetch it again")):
         path = tmp_path / (f"resnet-{digest[:8]}.pth" if by_name else "resnet.pth")
         path.write_bytes(content)
         with pytest.raises(ValueError, match=expected) if expected else nullcontext():
             verify(path, None if by_name else digest)
-    verify(tmp_path / "without-a-hash.pth")  # nothing is known of it
+    (tmp_path / "run-20260131.pth").write_bytes(content)
+    verify(tmp_path / "run-20260131.pth")  # a date, not a hash

@@ -61,3 +61,15 @@ def test_the_decoder_is_observed_block_by_block(rate, images):
 def test_other_methods_are_refused():
     with pytest.raises(ValueError, match="fashion/moco-v3-s is MoCo v3; models that reconstruct are SimMIM, MAE"):
         restore("fashion/moco-v3-s")
+
+
+@pytest.mark.parametrize("name", [SIMMIM, MAE_S])
+def test_images_of_another_size_are_brought_to_the_models_grid(name):
+    """CIFAR-10's 32 px are 8 × 8 patches; masks and decoder have 7 × 7."""
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    seen, filled = reconstruct(name, images)
+    assert seen.shape == filled.shape == (3, 1, 28, 28)
+    if name == MAE_S:
+        decoder, blocks = MAEDecoder(restore(name), load_encoder(name), 0.75), []
+        decoder.observe(images, lambda block: blocks.append(block.index))
+        assert len(blocks) == decoder.depth

@@ -191,3 +191,26 @@ folder.mkdir(parents=True, exist_ok=True)
     runs = run_profile("fashion", root=root, workers=2)
     assert [(run.name, run.reused, run.tables[0].read_text()) for run in runs] == [("left", True, "a\n1\n"), ("right", True, "a\n1\n")]
     assert "0 of 2 notebooks were run, the others are unchanged" in capsys.readouterr().out
+
+
+def test_tables_of_a_unit_that_did_not_finish_are_put_back(root, monkeypatch):
+    """As after an interruption, or a worker that is killed while its notebook has written half of its tables."""
+    folder = root / "data" / "results" / "fashion"
+    folder.mkdir(parents=True)
+    (folder / "first.csv").write_text("good")
+
+    def connect(*_):
+        (folder / "first.csv").write_text("half")
+        (folder / "first.other.csv").write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lib.study.parallel, "connect", connect)
+    with pytest.raises(KeyboardInterrupt):
+        run_profile("fashion", root=root, workers=2)
+    assert [path.name for path in folder.iterdir()] == ["first.csv"] and (folder / "first.csv").read_text() == "good"
+
+
+def test_images_that_cannot_be_had_stop_everything_before_a_cluster_starts(root, no_cluster):
+    no_cluster()
+    with pytest.raises(StudyError, match="^the images /nowhere cannot be used: expected a folder of images at /nowhere"):
+        lib.study.parallel.run_units([Unit("first", "", "custom", {"dataset": "/nowhere"})], 2, root=root)
