@@ -38,7 +38,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     book.add_argument("--profile", default="fashion", help="default: fashion")
     book.add_argument("--encoders", default="", help="other encoders than the profile's, separated by spaces; the book is then that of the results folder `custom`")
     book.add_argument("--data", default="", help="images other than the profile's: a folder with one subfolder of images per class, cifar10 or fashion")
-    book.add_argument("--workers", type=int, help="notebooks at once, each on its share of the cores (default: one a core, at most four)")
+    book.add_argument("--workers", type=int, help="notebooks at once, each on its share of the cores (default: one for each two cores, at most four)")
     book.add_argument("--dry", action="store_true", help="check everything and say what would run, without running it")
     book.add_argument("--force", action="store_true", help="run even if nothing has changed")
     sweep = commands.add_parser("sweep", help="run notebooks x encoders in parallel", description=f"Run notebooks x encoders in parallel. {SWEEP_NOTE}")
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
             _, left_out = resolve(arguments.profile, assignments)  # before the run, which takes long: a card may change meanwhile
             if arguments.workers is not None and arguments.workers < 1:
                 raise StudyError(f"a book needs at least one worker, got {arguments.workers}; leave WORKERS out for one a core.")
-            workers = arguments.workers or default_workers()
+            workers = arguments.workers or default_workers(2)  # on two cores, two pages at once take no less than one after the other
             runs = run_profile(arguments.profile, assignments, force=arguments.force, workers=workers)
             page = build(results_profile(arguments.profile, assignments), [run.name for run in runs], left_out=left_out)
             print(f"the book is at {page}")

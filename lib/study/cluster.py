@@ -16,9 +16,9 @@ PATIENCE = 20  # seconds, for a scheduler or its first worker to answer
 SETTINGS = {"distributed.scheduler.worker-saturation": 1.0}  # what waits does so at the scheduler, not at a worker that may die
 
 
-def default_workers() -> int:
-    """One a core, at most four: each takes one to three gigabytes."""
-    return min(4, CPU_COUNT)
+def default_workers(cores: int = 1) -> int:
+    """One for each so many cores, at least one and at most four: each takes one to three gigabytes."""
+    return max(1, min(4, CPU_COUNT // cores))
 
 
 def threads_per_kernel(workers: int) -> str:
