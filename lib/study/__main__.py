@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
                 return 0
             _, left_out = resolve(arguments.profile, assignments)  # before the run, which takes long: a card may change meanwhile
             if arguments.workers is not None and arguments.workers < 1:
-                raise StudyError(f"a book needs at least one worker, got {arguments.workers}; leave WORKERS out for one a core.")
+                raise StudyError(f"a book needs at least one worker, got {arguments.workers}; leave WORKERS out for one for each two cores.")
             workers = arguments.workers or default_workers(2)  # on two cores, two pages at once take no less than one after the other
             runs = run_profile(arguments.profile, assignments, force=arguments.force, workers=workers)
             page = build(results_profile(arguments.profile, assignments), [run.name for run in runs], left_out=left_out)

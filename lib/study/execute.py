@@ -70,6 +70,14 @@ def execute(notebook: Path, parameters: dict, target: Path, root: Path) -> None:
         os.replace(temporary, target)
 
 
+def put_back(profile: str, name: str, tables: dict[Path, bytes], root: Path) -> None:
+    """Leave exactly these tables of a notebook."""
+    for path in tables_of(profile, name, root):
+        path.unlink()
+    for path, content in tables.items():
+        path.write_bytes(content)
+
+
 def run_notebook(name: str, parameters: dict, profile: str, root: Path = ROOT, force: bool = False) -> Run:
     """Run a notebook, or reuse its last good run if nothing that it depends on has changed.
 
@@ -97,10 +105,7 @@ def run_notebook(name: str, parameters: dict, profile: str, root: Path = ROOT, f
     try:
         execute(notebook, parameters, target, root)
     except BaseException as error:  # an interruption too must leave the last good tables
-        for path in tables_of(profile, name, root):
-            path.unlink()
-        for path, (_, content) in before.items():
-            path.write_bytes(content)
+        put_back(profile, name, {path: content for path, (_, content) in before.items()}, root)
         if isinstance(error, Exception):
             raise failure(notebook, error) from error
         raise

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lib.data.dataset import load_images
 from lib.study.cluster import connect
 from lib.study.errors import StudyError, one_line
-from lib.study.execute import run_notebook
+from lib.study.execute import put_back, run_notebook
 from lib.study.layout import ROOT, tables_of
 from lib.study.units import Unit
 
@@ -78,7 +78,7 @@ def run_units(
     finally:  # a worker that was killed, or all of them by an interruption, could not put back the tables of the last good run
         for unit, tables in zip(units, before, strict=True):
             if (unit, "") not in done:
-                put_back(unit, tables, root)
+                put_back(unit.profile, unit.notebook, tables, root)
     return failed
 
 
@@ -93,12 +93,3 @@ def fetch(datasets: set[str]) -> None:
             load_images(dataset, "test")
         except (FileNotFoundError, ValueError) as error:
             raise StudyError(f"the images {dataset} cannot be used: {one_line(error)}.") from error
-
-
-def put_back(unit: Unit, tables: dict[Path, bytes], root: Path) -> None:
-    """Leave exactly these tables of a unit."""
-    for path in tables_of(unit.profile, unit.notebook, root):
-        if path not in tables:
-            path.unlink()
-    for path, content in tables.items():
-        path.write_bytes(content)
