@@ -1,5 +1,6 @@
 """Which spatial frequencies a feature map carries."""
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -15,6 +16,14 @@ def official_frequencies(side: int) -> int:
     (7, 4)
     """
     return (side + 1) // 2
+
+
+@lru_cache(maxsize=8)
+def _diagonal_waves(side: int, frequencies: int) -> Tensor:
+    """Cosines, then sines, of 2π f (row + column) / N: what the diagonal of the Fourier transform sums tokens with, ``(2 · frequencies, patches)``."""
+    diagonal = torch.arange(side)[:, None] + torch.arange(side)
+    angle = 2 * torch.pi / side * (torch.arange(frequencies)[:, None] * diagonal.flatten() % side).double()
+    return torch.cat([angle.cos(), angle.sin()])
 
 
 def relative_log_amplitude(tokens: Tensor, grid: tuple[int, int], convention: Convention = "official") -> Tensor:
@@ -50,7 +59,6 @@ def relative_log_amplitude(tokens: Tensor, grid: tuple[int, int], convention: Co
     if grid[0] != grid[1] or tokens.ndim != 3 or tokens.shape[1] != side * side:
         raise ValueError(f"expected tokens (batch, {grid[0]} · {grid[1]}, width) of a square grid, got shape {tuple(tokens.shape)}")
     frequencies = side // 2 + 1 if convention == "nyquist" else official_frequencies(side)
-    spectrum = torch.fft.fft2(tokens.mT.unflatten(2, grid))
-    diagonal = torch.diagonal(spectrum, dim1=-2, dim2=-1)[..., :frequencies].abs()
-    log_amplitude = (diagonal + 1e-6).log().mean(1)
+    real, imaginary = (_diagonal_waves(side, frequencies).to(tokens) @ tokens).chunk(2, dim=1)
+    log_amplitude = (torch.hypot(real, imaginary) + 1e-6).log().mean(-1)
     return log_amplitude - log_amplitude[:, :1]

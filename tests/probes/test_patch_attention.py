@@ -99,3 +99,17 @@ def test_gradient(metric, make_attention):
 
 def test_gradient_of_patch_attention(make_attention):
     assert torch.autograd.gradcheck(lambda a: patch_attention(a, 1), make_attention(4, 1, 1).requires_grad_())
+
+
+def test_attention_that_passed_is_checked_again_once_it_has_changed():
+    attention = torch.full((1, 1, 4, 4), 0.25)
+    check_attention(attention)
+    attention[0, 0, 0, 0] = -1
+    with pytest.raises(ValueError, match=">= 0"):
+        check_attention(attention)
+    with torch.inference_mode():  # such tensors have no version
+        frozen = torch.full((1, 1, 4, 4), 0.25)
+        check_attention(frozen)
+        frozen[0, 0, 0] = 1
+        with pytest.raises(ValueError, match="sum to 1"):
+            check_attention(frozen)
