@@ -4,7 +4,7 @@ import torch
 from lib.encoders.architecture import build_vit, vit_arguments
 from lib.encoders.encoder import Encoder
 from lib.study import measure as module
-from lib.study.measure import measure
+from lib.study.measure import measure, representations
 
 
 @pytest.fixture
@@ -48,3 +48,18 @@ def test_it_is_computed_again_for_other_weights_images_normalisation_or_code(enc
     assert kept() == 6
     measure(encoder, images, tmp_path)
     assert kept() == 6
+
+
+def test_representations_of_a_larger_sample_reuse_the_blocks_of_a_smaller(encoder, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 2)
+    more, seen = torch.cat([images, 1 - images]), []
+    plain = encoder.representations(more)
+    compute = Encoder.representations
+    monkeypatch.setattr(Encoder, "representations", lambda self, x: seen.append(len(x)) or compute(self, x))
+    torch.testing.assert_close(representations(encoder, more[:4], tmp_path), plain[:4])
+    torch.testing.assert_close(representations(encoder, more, tmp_path), plain)
+    assert seen == [2, 2, 2]  # two blocks, then the third alone
+    assert torch.equal(representations(encoder, more, tmp_path), representations(encoder, more, tmp_path)) and len(seen) == 3
+    with torch.no_grad():
+        encoder.model.blocks[1].attn.proj.bias[0] += 1
+    assert not torch.allclose(representations(encoder, more[:2], tmp_path), plain[:2])
