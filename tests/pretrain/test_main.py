@@ -1,5 +1,7 @@
 """The command line of the trainings."""
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +14,7 @@ from lib.data.folder import open_folder, read_image
 from lib.encoders.card import read_card
 from lib.encoders.load import load_encoder
 from lib.pretrain.__main__ import free_stem, main, parse
+from lib.study.layout import ROOT
 
 
 def test_a_finished_encoder_is_not_overwritten(tmp_path):
@@ -87,6 +90,31 @@ def test_trains_a_timm_model_on_a_folder_of_images_for_two_steps(pretrain, garde
     images = torch.stack([read_image(file, side, 3) for file, _ in open_folder(garden).samples[:2]])
     found = encoder(images)
     assert found.shape == (2, encoder.model.num_features) and torch.isfinite(found).all()
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+import lib.pretrain.__main__ as command
+command.CHECKPOINTS = Path(sys.argv.pop(1))
+command.main()
+"""
+
+
+def test_two_processes_train_on_a_folder_like_one(garden, tmp_path):
+    script, logs = tmp_path / "command.py", []
+    script.write_text(COMMAND)
+    for count in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        words = ["simmim", "--data", garden, "--arch", "test_vit", "--images", 12, "--batch-size", 4]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, *launcher, script, tmp_path / str(count), *words]
+        done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr[-3000:]
+        logs.append(pd.read_csv(tmp_path / str(count) / "garden" / "simmim-test_vit.csv"))
+        assert read_card(tmp_path / str(count) / "garden" / "simmim-test_vit.yaml").images_seen == 12
+    assert len(logs[0]) == 3 and logs[0]["loss"].nunique() == 3
+    assert logs[1]["loss"].to_numpy() == pytest.approx(logs[0]["loss"].to_numpy(), abs=2e-4)
 
 
 def test_patch_methods_refuse_a_resnet(pretrain, garden):
