@@ -107,45 +107,48 @@ def protection_figure(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def training_figure(logs: dict[str, pd.DataFrame], families: dict[str, str]) -> Figure:
-    """k-NN accuracy and spread of the representation over images seen; one curve an encoder."""
-    panels = {"knn_accuracy": "k-NN accuracy", "representation_std": "spread"}
-    figure, grid = plt.subplots(len(panels), 1, figsize=(5.2, 6.4), sharex=True)
-    for axes, (column, label) in zip(grid, panels.items(), strict=True):
-        for name, style in line_styles(families, logs).items():
-            axes.plot(logs[name]["images"] / 1000, logs[name][column], label=short(name), **style, markersize=3)
-        axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
-    grid[-1].set_xlabel("images seen (thousands)")
-    grid[0].legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
-    return figure
-
-
-def loss_figure(logs: dict[str, pd.DataFrame], families: dict[str, str]) -> Figure:
-    """Loss over images seen, a panel with axes of its own an encoder, since objectives have different units."""
-    columns = min(3, len(logs))
+def training_figure(logs: dict[str, pd.DataFrame], families: dict[str, str], column: str, label: str, share_y: bool = True) -> Figure:
+    """A column of the training logs over images seen, a panel an encoder; with axes of their own for losses, since objectives have different units."""
+    columns = min(4, len(logs))
     rows = -(-len(logs) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(5.6, 1.5 * rows + 0.3), squeeze=False)
+    figure, grid = plt.subplots(rows, columns, figsize=(5.6, 1.15 * rows + 0.4), sharey=share_y, squeeze=False)
     for axes in grid.flat[len(logs) :]:
         axes.axis("off")
     for axes, (name, style) in zip(grid.flat, line_styles(families, logs).items(), strict=False):
-        axes.plot(logs[name]["images"] / 1000, logs[name]["loss"], color=style["color"])
-        axes.set_title(short(name), fontsize=9)
+        axes.plot(logs[name]["images"] / 1000, logs[name][column], color=style["color"], linestyle=style["linestyle"])
+        axes.set_title(short(name), fontsize=8)
         axes.tick_params(labelsize=7)
+        if share_y:
+            axes.set_ylim(bottom=0)
     figure.supxlabel("images seen (thousands)", fontsize=10)
+    figure.supylabel(label, fontsize=10)
     return figure
 
 
-def score_figure(scores: pd.DataFrame, families: dict[str, str], share_x: bool = True) -> Figure:
-    """Scores of whole encoders with intervals: one row an encoder, one panel a metric, on one axis unless the metrics have different units."""
+def score_figure(
+    scores: pd.DataFrame, families: dict[str, str], share_x: bool = True, columns: int = 1, thresholds: dict[str, float] | None = None
+) -> Figure:  # fmt: skip
+    """Scores of whole encoders with intervals: one row an encoder, one panel a metric, on one axis unless the metrics have different units.
+
+    Args:
+        scores: rows as made by ``tables.score_row``.
+        families: encoder -> family.
+        share_x: one horizontal axis for all panels.
+        columns: panels side by side.
+        thresholds: metric -> where a vertical line goes.
+    """
     metrics, names = list(dict.fromkeys(scores["metric"])), list(dict.fromkeys(scores["encoder"]))
-    styles = line_styles(families, names)
-    figure, grid = plt.subplots(len(metrics), 1, figsize=(5.2, (0.28 * len(names) + 0.7) * len(metrics)), sharex=share_x, squeeze=False)
-    for axes, metric in zip(grid[:, 0], metrics, strict=True):
+    styles, rows = line_styles(families, names), -(-len(metrics) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(5.2, (0.28 * len(names) + 0.7) * rows), sharex=share_x, sharey=True, squeeze=False)
+    for axes in grid.flat[len(metrics) :]:
+        axes.axis("off")
+    for axes, metric in zip(grid.flat, metrics, strict=False):
         for y, name in enumerate(reversed(names)):
             row = scores[(scores["encoder"] == name) & (scores["metric"] == metric)].iloc[0]
             error = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
             axes.errorbar(row["value"], y, xerr=error, color=styles[name]["color"], marker=styles[name]["marker"], capsize=3)
+        if metric in (thresholds or {}):
+            axes.axvline(thresholds[metric], color=INK, linewidth=1.5, linestyle=(0, (6, 2, 1, 2)))
         axes.set_yticks(range(len(names)), [short(name) for name in reversed(names)])
         axes.set_ylim(-0.5, len(names) - 0.5)
         axes.set_xlabel(metric)

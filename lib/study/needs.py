@@ -19,6 +19,7 @@ NEEDS: dict[str, tuple[Callable[[Card], bool], str]] = {
     "settings": (lambda card: card.method in PAPER_ATTACKS, f"one of the methods of Table 1 ({', '.join(PAPER_ATTACKS)})"),
 }
 MASKS, CELL_TAG = "masks", "needs-masks"  # asked of the images by a notebook, by a cell
+PAIR, FAMILIES = "pair", {"CL", "MIM"}  # asked of the encoders together
 MOST_PATCHES = 32  # along a side: attention over more takes gigabytes an image
 
 
@@ -26,12 +27,12 @@ def needs_of(notebook: Path) -> list[str]:
     """The notebook's needs, from its metadata ``{"study": {"needs": "attention masks"}}``; none where anything will do.
 
     Raises:
-        StudyError: a need that is neither ``masks`` nor in ``NEEDS``.
+        StudyError: a need that is neither ``masks`` nor ``pair`` nor in ``NEEDS``.
     """
     needs = read_notebook(notebook).metadata.get("study", {}).get("needs", "").split()
     for need in needs:
-        if need not in (*NEEDS, MASKS):
-            raise unknown("need", need, (*NEEDS, MASKS), f"notebook {notebook.stem}")
+        if need not in (*NEEDS, MASKS, PAIR):
+            raise unknown("need", need, (*NEEDS, MASKS, PAIR), f"notebook {notebook.stem}")
     return needs
 
 
@@ -40,15 +41,17 @@ def unfit(notebook: Path, encoders: list[str], root: Path = ROOT, dataset: str =
     needs, reasons = [need for need in needs_of(notebook) if need != MASKS], {}
     if not needs and not is_folder(dataset):
         return {}
-    for name in encoders:
-        card = (planned or {}).get(name) or read_card(root / "data" / "checkpoints" / f"{name}.yaml")
-        for need in needs:
+    cards = {name: (planned or {}).get(name) or read_card(root / "data" / "checkpoints" / f"{name}.yaml") for name in encoders}
+    for name, card in cards.items():
+        for need in (need for need in needs if need != PAIR):
             fits, wanted = NEEDS[need]
             if not fits(card):
                 reasons[name] = f"it needs {wanted}; {name} is {card.method}, {card.architecture}"
         across = side_of(dataset) // card.patch_size if card.patch_size and not card.input_size else 0
         if across > MOST_PATCHES:
             reasons[name] = f"{name} would cut images of {side_of(dataset)} px into {across} × {across} patches; its card names no input_size to resize them to"
+    if PAIR in needs and not {card.family for name, card in cards.items() if name not in reasons} >= FAMILIES:
+        return dict.fromkeys(encoders, "it compares contrastive encoders with masked image models, and the encoders are not of both families")
     return reasons
 
 

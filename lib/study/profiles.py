@@ -128,9 +128,9 @@ def resolve(
         values = check_parameters(path, given, root, planned)
         reasons = unfit(path, encoders_in(values), root, values.get("dataset", "fashion"), planned)
         if reasons and (only is not None or "encoders" not in given_names):
-            raise StudyError(f"notebook {notebook} cannot use every encoder: {'; '.join(reasons.values())}.")
+            raise StudyError(f"notebook {notebook} cannot use every encoder: {'; '.join(dict.fromkeys(reasons.values()))}.")
         if reasons and not set(encoders_in(values)) - set(reasons):
-            left_out[notebook] = "; ".join(reasons.values())
+            left_out[notebook] = "; ".join(dict.fromkeys(reasons.values()))
             continue
         if reasons:
             values["encoders"] = [encoder for encoder in values["encoders"] if encoder not in reasons]

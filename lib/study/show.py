@@ -46,7 +46,7 @@ def show_table(table: pd.DataFrame, metric: str, encoders: list[str] | dict, cap
 def claims_html(claims: pd.DataFrame) -> str:
     """Judged claims as a table: statement and statistic, effect with interval and threshold, verdict."""
     if claims.empty:
-        return "<p>No claim can be judged: it takes one contrastive encoder and one masked image model.</p>"
+        return "<p>No claim can be judged: it takes at least one contrastive encoder and one masked image model.</p>"
     rows = [
         f'<tr id="claim-{escape(c.id)}"><td><strong>{escape(c.figure)}</strong> {escape(c.statement)}<br><small>{escape(c.statistic)}</small></td>'
         f"<td>{with_interval(c.effect, c.low, c.high)}<br><small>threshold {number(c.threshold)}, n = {c.n}</small></td>"

@@ -24,7 +24,7 @@ TINY = {
     "images": 12, "probe_train": 200, "probe_test": 60, "neighbours": 5, "mosaics": 4, "mosaics_train": 8, "mosaics_test": 4, "resamples": 8,
     "sets": 2, "epochs": 1, "least_steps": 2, "views": 2, "steps": 2, "masks": 4, "random_masks": 1, "view_counts": [1, 2], "path_lengths": [1, 10, 40],
 }  # fmt: skip
-OWN = {"downstream": {"labels": [20, 40]}, "hybrid": {"labels": 40}, "axioms": {"encoders": ["fashion/simclr-r", "fashion/mae-s"], "images": 3}}
+OWN = {"downstream": {"labels": [20, 40]}, "hybrid": {"labels": 40}, "model_size": {"labels": 40}, "axioms": {"encoders": ["fashion/simclr-r", "fashion/mae-s"], "images": 3}}
 TWO = {"encoders": ["fashion/simclr-r", "fashion/simmim-s"], "images": 3}
 OWN |= {"protection": {"encoders": ["fashion/simclr-r"], "images": 4}, "better_than_what": TWO, "trust": TWO, "stability": TWO}
 NAMES = list(load_profile("fashion", [], None, ROOT))

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from lib.study import style as style_module
-from lib.study.figures import curves, depth_figure, loss_figure, protection_figure, score_figure, training_figure
+from lib.study.figures import curves, depth_figure, protection_figure, score_figure, training_figure
 from lib.study.pictures import attention_map_figure, image_rows, map_rows, query_box, shift_figure, show_image, token_map_figure
 from lib.study.style import INK, NULL, STYLES, line_styles, use_style
 from lib.study.tables import COLUMNS
@@ -68,8 +68,8 @@ FIGURES = {
     "depth": lambda: depth_figure(depth_table(), "nmi", FAMILIES, "NMI", {"uniform": 0.5}, PUBLISHED),
     "images": lambda: image_rows({"grey": torch.zeros(3, 1, 8, 8), "colour": torch.ones(2, 3, 8, 8)}),
     "maps": lambda: attention_map_figure(IMAGE, {"fashion/moco": maps(1), "fashion/simmim": maps(1)}, QUERIES, 4),
-    "training": lambda: training_figure(LOGS, FAMILIES),
-    "losses": lambda: loss_figure(LOGS, FAMILIES),
+    "training": lambda: training_figure(LOGS, FAMILIES, "knn_accuracy", "k-NN accuracy"),
+    "losses": lambda: training_figure(LOGS, FAMILIES, "loss", "loss", share_y=False),
     "attributions": lambda: map_rows(IMAGE[None], {"a map": -IMAGE[None]}),
     "protection": lambda: protection_figure({"ours": protection_table(), "theirs": protection_table()[["method", "strategy", "mask_rate", "value"]]}),
     "scores": lambda: score_figure(score_table(), FAMILIES),
@@ -216,20 +216,22 @@ def test_a_score_figure_has_a_panel_for_each_metric_and_a_row_for_each_encoder()
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "moco"  # the first stands on top
 
 
-def test_a_training_figure_has_a_panel_for_each_quantity():
-    figure = training_figure(LOGS, FAMILIES)
-    for axes, column in zip(figure.axes, ("knn_accuracy", "representation_std"), strict=True):
-        for line, name, values in zip(axes.lines, SHORT[:2], LOGS.values(), strict=True):
-            assert line.get_label() == name and line.get_xdata() == pytest.approx([0.064, 0.128])
-            assert line.get_ydata() == pytest.approx(values[column].to_numpy())
-
-
-def test_a_loss_figure_has_a_panel_for_each_encoder():
-    logs = {f"fashion/{name}": log(scale) for name, scale in zip("abcd", (1, 2, 3, 4), strict=True)}
-    drawn = [axes for axes in loss_figure(logs, {}).axes if axes.lines]
-    assert [axes.get_title() for axes in drawn] == list("abcd")
+@pytest.mark.parametrize(("column", "share_y"), [("loss", False), ("knn_accuracy", True)])
+def test_a_training_figure_has_a_panel_for_each_encoder(column, share_y):
+    logs = {f"fashion/{name}": log(scale) for name, scale in zip("abcde", (1, 2, 3, 4, 5), strict=True)}
+    drawn = [axes for axes in training_figure(logs, {}, column, "what", share_y).axes if axes.lines]
+    assert [axes.get_title() for axes in drawn] == list("abcde")
     for axes, values in zip(drawn, logs.values(), strict=True):
-        assert axes.lines[0].get_ydata() == pytest.approx(values["loss"].to_numpy())
+        assert axes.lines[0].get_xdata() == pytest.approx([0.064, 0.128])
+        assert axes.lines[0].get_ydata() == pytest.approx(values[column].to_numpy())
+    assert (len({axes.get_ylim() for axes in drawn}) == 1) == share_y
+
+
+def test_scores_stand_side_by_side_with_their_thresholds():
+    figure = score_figure(score_table(), FAMILIES, share_x=False, columns=2, thresholds={"probe": 0.7})
+    left, right = figure.axes
+    assert left.get_position().x1 < right.get_position().x0
+    assert [line.get_xdata()[0] for line in right.lines if line.get_linestyle() == "--"] == [0.7] and not any(line.get_linestyle() == "--" for line in left.lines)
 
 
 @pytest.mark.parametrize("page", ["#ffffff", "#121212"])

@@ -9,7 +9,7 @@ from lib.study.book import without
 from lib.study.errors import StudyError
 from lib.study.execute import run_profile
 from lib.study.layout import ROOT
-from lib.study.needs import MASKS, NEEDS, needs_of, unfit, without_masks
+from lib.study.needs import MASKS, NEEDS, PAIR, needs_of, unfit, without_masks
 from lib.study.pages import status_page
 from lib.study.profiles import load_profile, resolve
 
@@ -51,6 +51,17 @@ def test_any_encoder_will_do_where_nothing_is_needed(root):
         needs_of(needing(root, "first", "atention"))
 
 
+def test_a_page_that_compares_families_needs_both(root):
+    path = needing(root, "first", "attention pair")
+    change(root, "fashion/a", family="CL", patch_size=4)
+    change(root, "fashion/b", family="MIM", patch_size=4)
+    assert unfit(path, ["fashion/a", "fashion/b"], root) == {}
+    parameters, left_out = resolve("fashion", ["encoders=fashion/a"], root=root)
+    assert "first" not in parameters and left_out["first"].startswith("it compares contrastive encoders with masked image models")
+    change(root, "fashion/b", patch_size=None, architecture="resnet50")  # the masked image model is there, but cannot be used
+    assert set(unfit(path, ["fashion/a", "fashion/b"], root)) == {"fashion/a", "fashion/b"}
+
+
 def test_encoders_for_a_whole_profile_go_where_they_fit(root, executions):
     needing(root, "first", "attention")
     change(root, "fashion/a", patch_size=None, architecture="resnet50")
@@ -78,7 +89,7 @@ def test_pages_that_are_left_out_leave_the_contents_and_are_named_on_the_status_
 
 def test_the_notebooks_of_the_study_ask_for_what_there_is():
     found = {path.stem: needs_of(path) for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert set().union(*found.values()) == {*NEEDS, MASKS} and found["self_attention"] == ["attention"] and found["ssla"] == []
+    assert set().union(*found.values()) == {*NEEDS, MASKS, PAIR} and found["self_attention"] == ["attention"] and found["ssla"] == []
     assert found["shape_or_texture"] == ["attention", "masks"]
 
 
