@@ -32,6 +32,9 @@ def needing(root, name, need):
     [
         ("attention", dict(patch_size=4), dict(patch_size=None, architecture="resnet50")),
         ("attention", dict(patch_size=4), dict(patch_size=4, architecture="swin_tiny_patch4_window7_224")),
+        ("attention", dict(architecture="deit3_small_patch16_224.fb_in1k"), dict(patch_size=7, architecture="pvt_v2_b0")),
+        ("attention", dict(architecture="hf-hub:timm/eva02_tiny_patch14_224.mim_in22k"), dict(architecture="hf-hub:timm/cait_xxs24_224.fb_dist_in1k")),
+        ("attention", dict(architecture="hf-hub:somebody/my-vit"), dict(architecture="xcit_nano_12_p16_224")),
         ("decoder", dict(method="MAE", extras=["decoder"]), dict(method="MAE", extras=[])),
         ("weight", dict(command="make pretrain METHOD=hybrid WEIGHT=0.2"), dict(command="make pretrain METHOD=mae")),
         ("settings", dict(method="BYOL"), dict(method="DINO")),
