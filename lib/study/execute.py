@@ -14,7 +14,7 @@ from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from lib.study.errors import StudyError, one_line
-from lib.study.fingerprint import fingerprint
+from lib.study.fingerprint import fingerprint, folders_once
 from lib.study.layout import ROOT, executed_notebook, find_notebook, read_notebook, tables_of
 from lib.study.needs import without_masks
 from lib.study.parameters import check_parameters
@@ -131,6 +131,7 @@ def run_notebook(name: str, parameters: dict, profile: str, root: Path = ROOT, f
     return Run(name, profile, target, tables, reused=False)
 
 
+@folders_once()
 def run_profile(
     profile: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT, force: bool = False, workers: int = 1
 ) -> list[Run]:  # fmt: skip
