@@ -10,6 +10,8 @@ from torchvision.transforms.functional import rgb_to_grayscale
 from lib.encoders.card import POOLINGS
 from lib.encoders.observe import Block, observe_blocks
 
+PLAIN = ("vision_transformer", "vision_transformer_relpos", "deit", "beit", "eva")  # timm's modules of models that attend over all patches in every block
+
 
 class Encoder:
     """A frozen encoder that takes images in [0, 1]; normalisation and pooling are inside.
@@ -52,8 +54,8 @@ class Encoder:
 
     @property
     def has_attention(self) -> bool:
-        """Whether there are blocks with attention maps over all patches: a Vision Transformer, not a Swin."""
-        return hasattr(self.model, "blocks") and hasattr(self.model, "num_prefix_tokens")
+        """Whether there are blocks with attention maps over all patches: a Vision Transformer, not a Swin, PVT, XCiT or CaiT."""
+        return type(self.model).__module__.rpartition(".")[2] in PLAIN and hasattr(self.model, "blocks")
 
     @property
     def prefix_tokens(self) -> int:

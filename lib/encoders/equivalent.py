@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from timm.layers.mlp import GlobalResponseNormMlp
 from timm.models.resnet import BasicBlock, Bottleneck
 from timm.models.vision_transformer import Attention, Mlp
 from torch import Generator, nn
@@ -10,8 +11,10 @@ from torch import Generator, nn
 from lib.encoders.encoder import Encoder
 
 
-def _permute_mlp(mlp: Mlp, generator: Generator) -> None:
+def _permute_mlp(mlp: Mlp | GlobalResponseNormMlp, generator: Generator) -> None:
     order = torch.randperm(len(mlp.fc1.weight), generator=generator)
+    if isinstance(mlp, GlobalResponseNormMlp):  # ConvNeXt V2's norm over channels, with a scale and a shift of each
+        mlp.grn.weight, mlp.grn.bias = nn.Parameter(mlp.grn.weight[order]), nn.Parameter(mlp.grn.bias[order])
     mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight = (nn.Parameter(t) for t in (mlp.fc1.weight[order], mlp.fc1.bias[order], mlp.fc2.weight[:, order]))
 
 
@@ -49,7 +52,7 @@ def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
     model, generator = copy.deepcopy(encoder.model), Generator().manual_seed(seed)
     changed = 0
     for module in model.modules():
-        if isinstance(module, Mlp) and isinstance(module.norm, nn.Identity):
+        if isinstance(module, GlobalResponseNormMlp) or (isinstance(module, Mlp) and isinstance(module.norm, nn.Identity)):
             _permute_mlp(module, generator)
         elif isinstance(module, Attention):
             _rescale_queries(module)
@@ -59,5 +62,5 @@ def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
             continue
         changed += 1
     if not changed:
-        raise TypeError(f"expected a ViT or a ResNet, got {type(model).__name__}")
+        raise TypeError(f"expected a timm ViT, ResNet, ConvNeXt or Swin, got {type(model).__name__}")
     return encoder.holding(model)

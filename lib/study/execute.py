@@ -3,15 +3,18 @@
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
+from traitlets.config import Config
 
 from lib.study.errors import StudyError, one_line
-from lib.study.fingerprint import fingerprint
+from lib.study.fingerprint import fingerprint, folders_once
 from lib.study.layout import ROOT, executed_notebook, find_notebook, read_notebook, tables_of
 from lib.study.needs import without_masks
 from lib.study.parameters import check_parameters
@@ -53,15 +56,25 @@ def failure(notebook: Path, error: Exception) -> StudyError:
     )
 
 
+@contextmanager
+def kernel_sockets() -> Iterator[Config]:
+    """Where a kernel listens: in socket files of its own, since kernels that start at once may draw the same TCP port; by TCP on Windows, without such files."""
+    if os.name == "nt":
+        yield Config()
+        return
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="study-") as folder:  # a socket's path has at most 103 characters
+        yield Config(KernelManager={"transport": "ipc", "connection_file": f"{folder}/kernel.json"})
+
+
 def execute(notebook: Path, parameters: dict, target: Path, root: Path) -> None:
     """Execute into a temporary file, then move it to ``target``; the executed notebook names no machine path."""
     (root / "build").mkdir(exist_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root / "build", prefix="running-") as folder:
+    with tempfile.TemporaryDirectory(dir=root / "build", prefix="running-") as folder, kernel_sockets() as config:
         temporary, source = Path(folder) / notebook.name, Path(folder) / "source" / notebook.name
         source.parent.mkdir()
         nbformat.write(without_masks(read_notebook(notebook), parameters.get("dataset", "fashion")), source)
-        kernel = dict(kernel_name="python3", language="python", extra_arguments=["--log-level=ERROR"])
+        kernel = dict(kernel_name="python3", language="python", extra_arguments=["--log-level=ERROR"], config=config)
         papermill.execute_notebook(source, temporary, parameters=parameters, cwd=root, progress_bar=True, **kernel)
         executed = read_notebook(temporary)
         paths = {"input_path": notebook.relative_to(root).as_posix(), "output_path": target.relative_to(root).as_posix()}
@@ -118,6 +131,7 @@ def run_notebook(name: str, parameters: dict, profile: str, root: Path = ROOT, f
     return Run(name, profile, target, tables, reused=False)
 
 
+@folders_once()
 def run_profile(
     profile: str, assignments: list[str] = (), only: str | None = None, root: Path = ROOT, force: bool = False, workers: int = 1
 ) -> list[Run]:  # fmt: skip

@@ -4,6 +4,9 @@ import ast
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -16,6 +19,7 @@ from lib.study.parameters import encoders_in
 
 DATA = ("data/fashion-mnist/SHA256SUMS", "data/published/*.csv", "book/claims.yaml")
 LOCK = ("requirements.lock",)
+DIGESTS: ContextVar[dict[Path, str] | None] = ContextVar("digests of folders, inside folders_once", default=None)
 
 
 def digest(value: object) -> str:
@@ -94,6 +98,26 @@ def folder_digest(folder: Path) -> str:
     return digest(sorted([name, stat.st_size, stat.st_mtime_ns] for name, stat in facts))
 
 
+@contextmanager
+def folders_once(known: dict[Path, str] | None = None) -> Iterator[None]:
+    """Inside, :func:`fingerprint` looks through a folder once, and not through those ``known``; a file that changes meanwhile is noticed by the next run."""
+    token = DIGESTS.set({} if known is None else known)
+    try:
+        yield
+    finally:
+        DIGESTS.reset(token)
+
+
+def current_digest(folder: Path) -> str:
+    """:func:`folder_digest`, computed anew outside of :func:`folders_once`."""
+    found = DIGESTS.get()
+    if found is None:
+        return folder_digest(folder)
+    if folder not in found:
+        found[folder] = folder_digest(folder)
+    return found[folder]
+
+
 def fingerprint(notebook: Path, parameters: dict, root: Path = ROOT) -> dict:
     """Hashes of all that a run depends on.
 
@@ -113,7 +137,7 @@ def fingerprint(notebook: Path, parameters: dict, root: Path = ROOT) -> dict:
     stems = [root / "data" / "checkpoints" / encoder for encoder in encoders_in(parameters)]
     checkpoints = [path for stem in stems for suffix in (".yaml", ".safetensors", ".csv") if (path := stem.with_name(stem.name + suffix)).is_file()]
     dataset = parameters.get("dataset", "fashion")
-    images = {"dataset": folder_digest(Path(dataset))} if dataset and is_folder(dataset) else {}
+    images = {"dataset": current_digest(Path(dataset))} if dataset and is_folder(dataset) else {}
     parts = dict(
         notebook=notebook_digest(notebook),
         parameters=digest(parameters),

@@ -5,15 +5,24 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
+from timm.models import is_model, is_model_in_modules
 
 from lib.attribution.mask_and_attack import PAPER_ATTACKS
 from lib.data.dataset import has_masks, is_folder, side_of
 from lib.encoders.card import Card, read_card
+from lib.encoders.encoder import PLAIN
 from lib.study.errors import unknown
 from lib.study.layout import ROOT, read_notebook
 
+
+def has_attention(card: Card) -> bool:
+    """Whether there are attention maps over all patches, by the card; an architecture that timm does not list is trusted to have what its pooling says."""
+    name = card.architecture.rpartition("/")[2]  # of hf-hub:OWNER/NAME
+    return card.patch_size is not None and card.pooling != "global_average" and (not is_model(name) or is_model_in_modules(name, PLAIN))
+
+
 NEEDS: dict[str, tuple[Callable[[Card], bool], str]] = {
-    "attention": (lambda card: card.patch_size is not None and card.pooling != "global_average" and "swin" not in card.architecture, "Vision Transformers, which have attention maps"),
+    "attention": (has_attention, "Vision Transformers, which have attention maps"),
     "decoder": (lambda card: card.method in ("SimMIM", "MAE") and bool(card.extras), "masked image models whose file holds their decoder"),
     "weight": (lambda card: "WEIGHT=" in card.command, "hybrids trained here with different WEIGHT"),
     "settings": (lambda card: card.method in PAPER_ATTACKS, f"one of the methods of Table 1 ({', '.join(PAPER_ATTACKS)})"),

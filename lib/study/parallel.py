@@ -13,18 +13,19 @@ from lib.data.dataset import load_images
 from lib.study.cluster import connect
 from lib.study.errors import StudyError, one_line
 from lib.study.execute import put_back, run_notebook
+from lib.study.fingerprint import DIGESTS, folders_once
 from lib.study.layout import ROOT, tables_of
 from lib.study.units import Unit
 
 
-def run_unit(unit: Unit, root: Path, force: bool) -> tuple[str, float]:
-    """Run a unit, on a worker.
+def run_unit(unit: Unit, root: Path, force: bool, digests: dict[Path, str] | None) -> tuple[str, float]:
+    """Run a unit, on a worker; the digests of folders are those of the process that asked for it.
 
     Returns:
         why it failed, in one paragraph, or nothing; seconds.
     """
     started, why = time.perf_counter(), ""
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # the lines of several workers at once say little
+    with folders_once(digests), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # the lines of several workers at once say little
         try:
             run_notebook(unit.notebook, unit.parameters, unit.profile, root, force)
         except StudyError as error:
@@ -67,7 +68,7 @@ def run_units(
     before, done = [{path: path.read_bytes() for path in tables_of(unit.profile, unit.notebook, root)} for unit in units], []
     try:
         with connect(min(workers, len(units)), scheduler) as client, tqdm(total=len(units), unit="notebook") as bar:
-            futures = {client.submit(run_unit, unit, root, force, pure=False): unit for unit in units}
+            futures = {client.submit(run_unit, unit, root, force, DIGESTS.get(), pure=False): unit for unit in units}
             for future in as_completed(list(futures)):
                 unit = futures.pop(future)
                 why, seconds = outcome(unit, future)

@@ -8,7 +8,7 @@ import torch
 from lib.data.dataset import side_of
 from lib.encoders.card import Card, read_card
 from lib.encoders.load import random_encoder
-from lib.study.fingerprint import fingerprint
+from lib.study.fingerprint import fingerprint, folders_once
 from lib.study.layout import ROOT, find_notebook
 from lib.study.parameters import encoders_in
 from lib.study.profiles import missing_encoders, read_profile, resolve, results_profile
@@ -39,6 +39,7 @@ def images_of(values: dict) -> int:
     return sum(counted) + (max(labels) if isinstance(labels, list) else labels)
 
 
+@folders_once()
 def plan(profile: str, assignments: list[str] = (), root: Path = ROOT) -> str:
     """Every notebook with what would happen to it, on which encoders, and its seconds; first, the files to fetch. Everything is checked as before a run.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lib.study.cluster import default_workers
 from lib.study.errors import StudyError, unknown
+from lib.study.fingerprint import folders_once
 from lib.study.layout import ROOT
 from lib.study.parallel import run_units
 from lib.study.profiles import read_profile
@@ -48,6 +49,7 @@ class Outcome:
         return "\n".join(lines)
 
 
+@folders_once()
 def sweep(
     profile: str, encoders: Sequence[str], notebooks: Sequence[str] = (), workers: int | None = None, scheduler: str | None = None, dataset: str = "",
     root: Path = ROOT,

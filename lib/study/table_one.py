@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from lib.attribution.blur_range import blur_range
 from lib.attribution.mask_and_attack import PAPER_ATTACKS, RATES, STRATEGIES, Attack, mask_and_attack
 from lib.attribution.ssla import ssla
 from lib.attribution.views import Variation, draw_mean_views
@@ -82,13 +83,14 @@ def protected_similarity(
         ``"important"``, ``"unimportant"``: ``(n, 11)``; ``"random"``: ``(n, random_masks, 11)``.
     """
     setting = reading(name, method)
-    kind = variation(method)
+    kind, blur = variation(method), blur_range(images)
     options = dict(path=setting.path, attack=asdict(setting.attack), rates=RATES, views=views, variation=kind, masks=random_masks, seed=seed)
+    options |= dict(blur=blur) if blur[1] > 0.5 else {}  # absent from the hash of what is kept at 28 px
     folder, weights = tables.RESULTS / profile / "attacked", encoder_hash(encoder)
     key = lambda x, index: content_hash(weights, x, index, repr(options), *CODE)[:12]  # noqa: E731
 
     def attacked(x: Tensor, index: Tensor) -> dict[str, Tensor]:
-        mean_views = draw_mean_views(encoder, x, index, views, seed, kind)
+        mean_views = draw_mean_views(encoder, x, index, views, seed, kind, blur=blur)
         attribution = ssla(encoder, x, mean_views, **setting.path).attribution
         common = dict(encoder=encoder, images=x, rates=RATES, attack=setting.attack, indices=index, batch_size=64)
         chosen = {s: mask_and_attack(attribution=attribution, strategy=s, seed=seed, **common) for s in ("important", "unimportant")}

@@ -264,3 +264,13 @@ def test_colours_are_made_grey_for_a_grey_model(encoder):
     colours = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
     luminance = (colours * torch.tensor([0.2989, 0.587, 0.114]).reshape(3, 1, 1)).sum(1, keepdim=True)
     torch.testing.assert_close(encoder(colours), encoder(luminance))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("vit_relpos_small_patch16_224", True), ("deit_tiny_distilled_patch16_224", True), ("pvt_v2_b0", False), ("xcit_nano_12_p16_224", False), ("cait_xxs24_224", False)],
+)
+def test_attention_over_all_patches_is_that_of_vision_transformers_alone(name, expected):
+    with torch.device("meta"):
+        model = timm.create_model(name, num_classes=0)
+    assert Encoder(model, [0.5] * 3, [0.5] * 3, "global_average").has_attention == expected

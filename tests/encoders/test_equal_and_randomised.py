@@ -44,6 +44,23 @@ def test_bottlenecks_are_permuted_too():
     assert torch.allclose(encoder(x), other(x), rtol=1e-9) and not torch.equal(model.layer1[0].conv1.weight, other.model.layer1[0].conv1.weight)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("convnextv2_atto", dict(depths=(1, 1, 1, 1), dims=(8, 8, 16, 16))),
+        ("convnextv2_atto", dict(depths=(1, 1, 1, 1), dims=(8, 8, 16, 16), conv_mlp=True)),
+        ("convnext_atto", dict(depths=(1, 1, 1, 1), dims=(8, 8, 16, 16))),
+    ],
+)
+def test_every_block_of_a_convnext_is_permuted(name, arguments):
+    encoder = Encoder(shaken(timm.create_model(name, num_classes=0, **arguments), 0), [0.3] * 3, [0.35] * 3, "global_average")
+    x = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    other = equivalent(encoder)
+    assert torch.allclose(encoder(x), other(x), rtol=1e-9)
+    for first, second in zip(encoder.model.stages, other.model.stages, strict=True):
+        assert not torch.equal(first.blocks[0].mlp.fc1.weight, second.blocks[0].mlp.fc1.weight)
+
+
 @pytest.fixture
 def batch():
     return torch.rand(3, 1, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -87,6 +104,9 @@ def test_other_networks_are_refused(call):
     encoder = Encoder(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), [0.0], [1.0], "global_average")
     with pytest.raises(TypeError, match="expected a .*ViT.*ResNet.*, got Sequential"):
         call(encoder)
+    pvt = timm.create_model("pvt_v2_b0", num_classes=0)
+    with pytest.raises(TypeError, match="expected a timm ViT, ResNet, ConvNeXt or Swin, got PyramidVisionTransformerV2"):
+        call(Encoder(pvt, [0.0] * 3, [1.0] * 3, "global_average"))
 
 
 def test_behind_a_window_nothing_outside_counts(make, batch):

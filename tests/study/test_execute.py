@@ -1,6 +1,8 @@
-"""Running, reusing and failing; the first two tests start a kernel each, the others use a stand-in."""
+"""Running, reusing and failing; the first tests start a kernel each, the others use a stand-in."""
 
 import json
+import os
+from pathlib import Path
 
 import nbformat
 import papermill
@@ -45,6 +47,26 @@ def test_a_failed_notebook_is_named_and_previous_results_stay(root, tools, execu
     message = "notebook first_second failed in cell 4 of 4, which begins `1 / 0 # after the tables`: ZeroDivisionError: division by zero. Results of"
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
     assert files(root) == written  # no half-written table, no notebook with papermill's red banner, no temporary file
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kernels are reached by TCP on Windows")
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [("pass", None), ("1 / 0", "failed in cell 3 of 3.*ZeroDivisionError"), ("os.kill(os.getpid(), 9)", "failed: its Python process ended, often for lack of memory")],
+)
+def test_a_kernel_is_reached_by_socket_files_which_go_with_it(root, tools, monkeypatch, last, expected):
+    (root / ("long" * 30)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(root / ("long" * 30)))  # too long for a socket
+    code = "import os, ipykernel\nfrom pathlib import Path\nfile = Path(ipykernel.get_connection_file())\n"
+    listed = "Path('kernel').write_text('\\n'.join([file.read_text().replace('\\n', ''), *map(str, file.parent.iterdir())]))\n"
+    tools["write_notebook"](root, "first_second", 'profile = "fashion"\nimages = 4', code + listed + last)
+    if expected:
+        with pytest.raises(StudyError, match=expected):
+            run_notebook("first_second", {}, "fashion", root)
+    else:
+        run_notebook("first_second", {}, "fashion", root)
+    facts, *paths = (root / "kernel").read_text().splitlines()
+    assert json.loads(facts)["transport"] == "ipc" and len(paths) == 6 and not any(Path(path).parent.exists() for path in paths)
 
 
 def test_nothing_is_executed_if_any_notebook_is_refused(root, executions, tools):

@@ -1,12 +1,20 @@
 """A key changes exactly when something that the run depends on changes."""
 
+import os
+
 import nbformat
 import pytest
+from PIL import Image
 
+from lib.study import fingerprint as module
 from lib.study.errors import StudyError
+from lib.study.execute import run_notebook, run_profile
 from lib.study.fingerprint import fingerprint, imported, library_files
 from lib.study.layout import find_notebook
+from lib.study.parallel import run_unit
 from lib.study.parameters import check_parameters
+from lib.study.provenance import read_record
+from lib.study.units import Unit
 
 
 def key(root, name="first", **given) -> str:
@@ -89,3 +97,57 @@ def test_code_that_is_not_python_is_refused(root, tools):
     (root / "lib" / "tools" / "base.py").write_text("def")
     with pytest.raises(StudyError, match="lib/tools/base.py is not Python"):
         library_files(find_notebook("first", root), root)
+
+
+@pytest.fixture
+def pictures(root, tools, monkeypatch):
+    """A folder of images that both notebooks take, and the list of looks through it."""
+    folder, looks = root / "pictures", []
+    for number in range(4):
+        path = folder / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    for name in ("first", "first_second"):
+        tools["write_notebook"](root, name, f'profile: str = "fashion"\nimages: int = 4\ndataset: str = "{folder}"')
+    (root / "notebooks" / "profiles" / "fashion.yaml").write_text("shared: {profile: fashion, images: 1}\nnotebooks: {first: {}, first_second: {}}\n")
+    look = module.folder_digest
+    monkeypatch.setattr(module, "folder_digest", lambda path: looks.append(path) or look(path))
+    return folder, looks
+
+
+def change(folder) -> None:
+    """Another time of change of a file, as when its contents are replaced by others of the same size."""
+    os.utime(folder / "a" / "0.png", ns=(1, 1))
+
+
+def test_a_run_looks_through_a_folder_once_and_the_next_run_notices_a_change(root, executions, pictures):
+    folder, looks = pictures
+    run_profile("fashion", root=root)
+    assert executions == ["first", "first_second"] and looks == [folder]
+    run_profile("fashion", root=root)
+    assert len(executions) == len(looks) == 2
+    change(folder)
+    run_profile("fashion", root=root)
+    assert executions[2:] == ["first", "first_second"] and len(looks) == 3
+
+
+def test_a_notebook_alone_and_a_change_during_a_run_are_noticed(root, executions, pictures):
+    folder, _ = pictures
+    run_notebook("first", {"images": 1}, "fashion", root)
+    change(folder)
+    assert not run_notebook("first", {"images": 1}, "fashion", root).reused and len(executions) == 2
+    with module.folders_once():
+        before = key(root, "first", images=1)
+        os.utime(folder / "a" / "0.png", ns=(2, 2))
+        assert key(root, "first", images=1) == before
+    assert key(root, "first", images=1) != before
+    with module.folders_once({folder: "known"}):
+        known = key(root, "first", images=1)
+    assert known not in (before, key(root, "first", images=1))
+
+
+def test_a_worker_takes_the_digests_that_it_is_given(root, executions, pictures):
+    folder, looks = pictures
+    values = check_parameters(find_notebook("first", root), {"images": 1}, root)
+    assert run_unit(Unit("first", "", "fashion", values), root, False, {folder: "known"})[0] == ""
+    assert looks == [] and read_record("fashion", "first", root)["fingerprint"]["data"]["dataset"] == "known"

@@ -5,7 +5,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from lib.data.dataset import load_images
 from lib.study.book import without
+from lib.study.check_dataset import KNOWN_COUNTS
 from lib.study.errors import StudyError
 from lib.study.execute import run_profile
 from lib.study.layout import ROOT
@@ -32,6 +34,9 @@ def needing(root, name, need):
     [
         ("attention", dict(patch_size=4), dict(patch_size=None, architecture="resnet50")),
         ("attention", dict(patch_size=4), dict(patch_size=4, architecture="swin_tiny_patch4_window7_224")),
+        ("attention", dict(architecture="deit3_small_patch16_224.fb_in1k"), dict(patch_size=7, architecture="pvt_v2_b0")),
+        ("attention", dict(architecture="hf-hub:timm/eva02_tiny_patch14_224.mim_in22k"), dict(architecture="hf-hub:timm/cait_xxs24_224.fb_dist_in1k")),
+        ("attention", dict(architecture="hf-hub:somebody/my-vit"), dict(architecture="xcit_nano_12_p16_224")),
         ("decoder", dict(method="MAE", extras=["decoder"]), dict(method="MAE", extras=[])),
         ("weight", dict(command="make pretrain METHOD=hybrid WEIGHT=0.2"), dict(command="make pretrain METHOD=mae")),
         ("settings", dict(method="BYOL"), dict(method="DINO")),
@@ -153,3 +158,32 @@ def test_images_that_cannot_be_used_are_refused_before_anything_runs(root, tools
     with pytest.raises(StudyError, match=expected):
         run_profile("fashion", [text.format(folder) for text in assignments], root=root)
     assert executions == []
+
+
+@pytest.mark.parametrize(
+    ("dataset", "given", "expected"),
+    [
+        ("folder", "classes=0,1 per_class=1 sets=2", None),  # four test images, two of each class
+        ("folder", "classes=0,1 per_class=3 sets=1", "asks for per_class × sets = 3 × 1 images of each of its classes, but .*pictures has 2 test images of class 0"),
+        ("folder", "classes=1,2 per_class=1 sets=1", r"asks for classes=\[1, 2\], but the classes of .*pictures are numbered from 0 to 1"),
+        ("fashion", "classes=0,9 per_class=10 sets=100", None),
+        ("fashion", "classes=0,9 per_class=10 sets=101", "but fashion has 1000 test images of class 0"),
+        ("cifar10", "classes=0,10 per_class=1 sets=1", "the classes of cifar10 are numbered from 0 to 9"),
+        ("fashion", "classes=-1 per_class=1 sets=1", "numbered from 0 to 9"),
+    ],
+)
+def test_classes_with_too_few_images_are_refused_before_anything_runs(root, tools, executions, folder, dataset, given, expected):
+    parameters = 'profile: str = "fashion"\ndataset: str = "fashion"\nclasses: list = [0]\nper_class: int = 1\nsets: int = 1'
+    tools["write_notebook"](root, "first_second", parameters)
+    run = lambda: run_profile("fashion", [f"dataset={folder if dataset == 'folder' else dataset}", *given.split()], "first_second", root)  # noqa: E731
+    if expected is None:
+        run()
+        assert executions == ["first_second"]
+        return
+    with pytest.raises(StudyError, match=f"^notebook first_second .*{expected}"):
+        run()
+    assert executions == []
+
+
+def test_the_known_counts_are_those_of_the_garments():
+    assert load_images("fashion", "test").labels.bincount().tolist() == KNOWN_COUNTS

@@ -72,6 +72,20 @@ def test_other_weights_compute_it_again(results, encoder):
     assert len(list((results / "custom" / "attacked").iterdir())) == 2
 
 
+@pytest.mark.parametrize(("side", "largest"), [(28, 0.5), (112, 1.0)])
+def test_larger_images_get_views_of_more_blur_under_another_key(results, encoder, monkeypatch, side, largest):
+    x, index, seen, hashed = torch.nn.functional.interpolate(images(2), (side, side)), torch.arange(2), [], []
+    views, key = table_one.draw_mean_views, table_one.content_hash
+    monkeypatch.setattr(table_one, "draw_mean_views", lambda *given, **named: seen.append(named["blur"]) or views(*given, **named))
+    monkeypatch.setattr(table_one, "content_hash", lambda *parts: hashed.append(parts[3]) or key(*parts))
+    protected_similarity("custom", encoder, x, index, METHOD, "R2", 1, 1)
+    assert seen == [(0.1, largest)] and ("blur" in hashed[0]) == (side > 28)
+    if side == 28:  # what is kept in the repository was hashed under exactly these options
+        path, attack = dict(steps=10, step_rule="sign", step_size=0.001, epsilon=16 / 255), dict(steps=1, step_size=16 / 255, epsilon=16 / 255)
+        expected = dict(path=path, attack=attack, rates=RATES, views=1, variation="augmentations", masks=1, seed=0)
+        assert hashed[0] == repr(expected)
+
+
 def test_what_the_paper_does_not_have_is_refused():
     with pytest.raises(ValueError, match="settings for SimCLR, MoCo v3, MAE, BYOL, SimSiam; got 'DINO'"):
         reading("R1", "DINO")
