@@ -50,7 +50,7 @@ class Statistic:
         return dict(encoder=encoder, statistic=self.name, value=row[self.reads], **interval, n=row["n"], page=self.page)
 
 
-STATISTICS = [  # `decoder` and `hybrid` measure the same things of encoders with a partner
+STATISTICS = [  # `decoder`, `hybrid`, `model_size` and `seeds` measure the same things of encoders with a partner
     Statistic("k-NN accuracy", "data_and_encoders", "k-NN accuracy"),
     Statistic("linear probe accuracy", "data_and_encoders", "linear probe accuracy"),
     Statistic("score at the end of SSLA's path", "ssla", "score", "step"),
