@@ -1,4 +1,4 @@
-"""Results of fine-tuning, kept beside the tables: they take minutes each, and change only with encoder, data, recipe or code."""
+"""Results of fine-tuning, kept beside the tables: they take minutes each, and change only with encoder, data, recipe or code; and a probe beside them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +11,12 @@ from lib.data.images import Images
 from lib.data.mosaic import Mosaic
 from lib.encoders.encoder import Encoder
 from lib.probes.fine_tune import fine_tune
+from lib.probes.linear_probe import linear_probe
 from lib.probes.segmentation import fine_tuned_segmentation
 from lib.study import tables
 from lib.study.kept import content_hash, encoder_hash, kept
 from lib.study.layout import ROOT
+from lib.study.measure import representations
 from lib.study.style import short
 
 CODE = [ROOT / "lib" / "probes" / name for name in ("fine_tune.py", "segmentation.py")]
@@ -37,6 +39,13 @@ def tuned_correct(profile: str, encoder: Encoder, train: Images, test: Images, l
     inputs = [some.images, some.labels, test.images, test.labels]
     compute = lambda: fine_tune(encoder, some.images, some.labels, test.images, test.labels, **options).to(torch.uint8)  # noqa: E731
     return _kept(profile, encoder, f"{labels}-labels", inputs, options, compute).astype(float)
+
+
+def both_readings(profile: str, encoder: Encoder, train: Images, test: Images, labels: int, **options) -> dict[str, np.ndarray]:
+    """Correctness ``(m,)`` on test images of a linear probe and after fine-tuning, each on the first ``labels`` training images; see :func:`tuned_correct`."""
+    known, asked = (representations(encoder, split.images) for split in (train, test))
+    probe = linear_probe(known[:labels], train.labels[:labels], asked, test.labels)
+    return {"linear probe": probe, "fine-tuning": tuned_correct(profile, encoder, train, test, labels, **options)}
 
 
 def tuned_confusion(profile: str, encoder: Encoder, train: Mosaic, test: Mosaic, **options) -> np.ndarray:

@@ -6,8 +6,9 @@ from lib.data.images import Images
 from lib.data.mosaic import mosaic
 from lib.encoders.architecture import build_vit, vit_arguments
 from lib.encoders.encoder import Encoder
+from lib.probes.linear_probe import linear_probe
 from lib.study import fine_tuned, tables
-from lib.study.fine_tuned import tuned_confusion, tuned_correct
+from lib.study.fine_tuned import both_readings, tuned_confusion, tuned_correct
 
 OPTIONS = dict(epochs=1, least_steps=2, seed=0)
 
@@ -67,3 +68,14 @@ def test_confusions_of_mosaics(results, encoder):
     found = tuned_confusion("custom", encoder, tiles(0), tiles(1), **OPTIONS)
     assert found.shape == (2, 11, 11) and found.dtype == int and (found.sum((1, 2)) == 196).all()
     assert np.array_equal(found, tuned_confusion("custom", encoder, tiles(0), tiles(1), **OPTIONS))
+
+
+def test_both_readings_use_the_first_labels(results, encoder, monkeypatch):
+    monkeypatch.setattr(fine_tuned, "representations", lambda e, images: e.representations(images))
+    train, test = some(24, 0), some(5, 1)
+    found = both_readings("custom", encoder, train, test, 12, **OPTIONS)
+    assert list(found) == ["linear probe", "fine-tuning"]
+    first = train.subset(torch.arange(12))
+    probe = linear_probe(encoder.representations(first.images), first.labels, encoder.representations(test.images), test.labels)
+    assert np.array_equal(found["linear probe"], probe)
+    assert np.array_equal(found["fine-tuning"], tuned_correct("custom", encoder, train, test, 12, **OPTIONS))
