@@ -2,16 +2,24 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lib.probes.patch_attention import check_attention
 
 
+def _log(positive: Tensor) -> Tensor:
+    """Natural logarithm; on a processor and without gradients NumPy's, which takes less than half of torch's time."""
+    if positive.requires_grad or positive.device.type != "cpu" or positive.dtype is torch.bfloat16:
+        return positive.log()
+    return torch.from_numpy(np.log(positive.numpy()))
+
+
 def _total_entropy(attention: Tensor) -> Tensor:
     """−Σ_q Σ_k A_qk log A_qk, ``(batch, heads)``, 0 · log 0 = 0; one image at a time stays in the cache, which is twice as fast."""
     tiny = torch.finfo(attention.dtype).tiny
-    return -torch.stack([torch.linalg.vecdot(maps, maps.clamp(min=tiny).log()) for maps in attention.flatten(2)])
+    return -torch.stack([torch.linalg.vecdot(maps, _log(maps.clamp(min=tiny))) for maps in attention.flatten(2)])
 
 
 def normalized_mutual_information(attention: Tensor) -> Tensor:

@@ -56,9 +56,10 @@ def halves(tokens):
         (torch.ones(1, 1), 0),
     ],
 )
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_closed_forms(attention, expected, dtype):
-    assert normalized_mutual_information(attention[None, None].to(dtype)).item() == pytest.approx(expected, abs=1e-6)
+    tolerance = 0.04 if dtype.itemsize == 2 else 1e-6
+    assert normalized_mutual_information(attention[None, None].to(dtype)).item() == pytest.approx(expected, abs=tolerance)
 
 
 def test_null_line_of_random_attention():
@@ -76,3 +77,10 @@ def test_in_unit_interval_and_blind_to_the_order_of_queries_and_keys(make_attent
     tolerance = 1e-3 if dtype == torch.float32 else 1e-9  # a ratio of two small numbers where H(k) is near 0
     assert torch.allclose(normalized_mutual_information(attention[..., order]), found, atol=tolerance)
     assert torch.allclose(normalized_mutual_information(attention[:, :, order]), found, atol=tolerance)
+
+
+def test_same_value_and_right_gradient_where_gradients_are_asked_for(make_attention):
+    attention = make_attention(6, sharpness=2)
+    assert torch.allclose(normalized_mutual_information(attention.clone().requires_grad_()), normalized_mutual_information(attention), atol=1e-6)
+    logits = torch.randn(1, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: normalized_mutual_information(x.softmax(-1)), logits)
