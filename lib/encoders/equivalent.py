@@ -3,24 +3,34 @@
 import copy
 
 import torch
-from timm.layers.mlp import GlobalResponseNormMlp
+from timm.layers.mlp import GlobalResponseNormMlp, GluMlp, Mlp, SwiGLU
 from timm.models.resnet import BasicBlock, Bottleneck
-from timm.models.vision_transformer import Attention, Mlp
-from torch import Generator, nn
+from timm.models.vision_transformer import Attention
+from torch import Generator, Tensor, nn
 
 from lib.encoders.encoder import Encoder
 
 
-def _permute_mlp(mlp: Mlp | GlobalResponseNormMlp, generator: Generator) -> None:
-    order = torch.randperm(len(mlp.fc1.weight), generator=generator)
-    if isinstance(mlp, GlobalResponseNormMlp):  # ConvNeXt V2's norm over channels, with a scale and a shift of each
-        mlp.grn.weight, mlp.grn.bias = nn.Parameter(mlp.grn.weight[order]), nn.Parameter(mlp.grn.bias[order])
-    mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight = (nn.Parameter(t) for t in (mlp.fc1.weight[order], mlp.fc1.bias[order], mlp.fc2.weight[:, order]))
+def _permute_mlp(mlp: nn.Module, generator: Generator) -> None:
+    order = torch.randperm(mlp.fc2.weight.shape[1], generator=generator)
+    rows = torch.cat([order, order + len(order)]) if isinstance(mlp, GluMlp) else order  # values and gates lie in one layer
+    norm = mlp.grn if isinstance(mlp, GlobalResponseNormMlp) else mlp.norm  # over hidden units, with a scale and a shift of each
+    for name, new in {"fc1": rows, "fc1_g": order, "fc1_x": order}.items():
+        _reorder(getattr(mlp, name, None), new)
+    _reorder(norm, order)
+    mlp.fc2.weight = nn.Parameter(mlp.fc2.weight[:, order])
+
+
+def _reorder(layer: nn.Module | None, order: Tensor) -> None:
+    """Output units in another order; nothing for what has no weights."""
+    for name in ("weight", "bias"):
+        if getattr(layer, name, None) is not None:
+            setattr(layer, name, nn.Parameter(getattr(layer, name)[order]))
 
 
 def _rescale_queries(attention: Attention) -> None:
     """Queries twice, keys half as long: powers of two, exact in floating point."""
-    width = attention.qkv.in_features
+    width = attention.qkv.out_features // 3
     scale = torch.cat([torch.full((width,), s) for s in (2.0, 0.5, 1.0)]).to(attention.qkv.weight)
     attention.qkv.weight = nn.Parameter(attention.qkv.weight * scale[:, None])
     if attention.qkv.bias is not None:
@@ -52,7 +62,7 @@ def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
     model, generator = copy.deepcopy(encoder.model), Generator().manual_seed(seed)
     changed = 0
     for module in model.modules():
-        if isinstance(module, GlobalResponseNormMlp) or (isinstance(module, Mlp) and isinstance(module.norm, nn.Identity)):
+        if isinstance(module, Mlp | GluMlp | SwiGLU | GlobalResponseNormMlp):
             _permute_mlp(module, generator)
         elif isinstance(module, Attention):
             _rescale_queries(module)

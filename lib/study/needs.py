@@ -14,15 +14,23 @@ from lib.encoders.encoder import PLAIN
 from lib.study.errors import unknown
 from lib.study.layout import ROOT, read_notebook
 
+TAKEN_APART = (*PLAIN, "resnet", "convnext", "swin_transformer", "swin_transformer_v2")  # timm's modules of models whose stages and hidden units we know
+
+
+def is_of(card: Card, modules: tuple[str, ...]) -> bool:
+    """Whether the architecture is of one of timm's modules; one that timm does not list is trusted to be."""
+    name = card.architecture.rpartition("/")[2]  # of hf-hub:OWNER/NAME
+    return not is_model(name) or is_model_in_modules(name, modules)
+
 
 def has_attention(card: Card) -> bool:
-    """Whether there are attention maps over all patches, by the card; an architecture that timm does not list is trusted to have what its pooling says."""
-    name = card.architecture.rpartition("/")[2]  # of hf-hub:OWNER/NAME
-    return card.patch_size is not None and card.pooling != "global_average" and (not is_model(name) or is_model_in_modules(name, PLAIN))
+    """Whether there are attention maps over all patches, by the card."""
+    return card.patch_size is not None and card.pooling != "global_average" and is_of(card, PLAIN)
 
 
 NEEDS: dict[str, tuple[Callable[[Card], bool], str]] = {
     "attention": (has_attention, "Vision Transformers, which have attention maps"),
+    "stages": (lambda card: is_of(card, TAKEN_APART), "timm's ViT, DeiT, BEiT, EVA, Swin, ResNet or ConvNeXt, whose stages and hidden units it changes"),
     "decoder": (lambda card: card.method in ("SimMIM", "MAE") and bool(card.extras), "masked image models whose file holds their decoder"),
     "weight": (lambda card: "WEIGHT=" in card.command, "hybrids trained here with different WEIGHT"),
     "settings": (lambda card: card.method in PAPER_ATTACKS, f"one of the methods of Table 1 ({', '.join(PAPER_ATTACKS)})"),

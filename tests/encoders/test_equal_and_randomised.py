@@ -61,6 +61,30 @@ def test_every_block_of_a_convnext_is_permuted(name, arguments):
         assert not torch.equal(first.blocks[0].mlp.fc1.weight, second.blocks[0].mlp.fc1.weight)
 
 
+SMALL = dict(img_size=32, patch_size=8, embed_dim=48, depth=2, num_heads=2, num_classes=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("eva02_tiny_patch14_224", SMALL | dict(num_heads=3)),  # values and gates in one layer
+        ("eva02_base_patch14_224", SMALL),  # in two layers, with a norm
+        ("vit_small_patch16_dinov3", SMALL),
+        ("vit_giant_patch14_dinov2", SMALL),
+        ("beit_base_patch16_224", SMALL),
+        ("deit_tiny_patch16_224", SMALL),
+    ],
+)
+def test_every_kind_of_mlp_is_permuted_and_every_kind_of_vit_has_stages(name, arguments):
+    model = shaken(timm.create_model(name, **arguments), 0)
+    encoder, x = Encoder(model, [0.3] * 3, [0.35] * 3, "class_token"), torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    other = equivalent(encoder)
+    assert torch.allclose(encoder(x), other(x), rtol=1e-9)
+    for first, second in zip(encoder.model.blocks, other.model.blocks, strict=True):
+        assert not torch.equal(first.mlp.fc2.weight, second.mlp.fc2.weight)
+    assert len(stages(model)) == 4
+
+
 @pytest.fixture
 def batch():
     return torch.rand(3, 1, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

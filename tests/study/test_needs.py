@@ -40,6 +40,9 @@ def needing(root, name, need):
         ("decoder", dict(method="MAE", extras=["decoder"]), dict(method="MAE", extras=[])),
         ("weight", dict(command="make pretrain METHOD=hybrid WEIGHT=0.2"), dict(command="make pretrain METHOD=mae")),
         ("settings", dict(method="BYOL"), dict(method="DINO")),
+        ("stages", dict(architecture="resnet18 with a small stem"), dict(architecture="resnetv2_50x1_bit.goog_in21k")),
+        ("stages", dict(architecture="swinv2_tiny_window8_256"), dict(architecture="pvt_v2_b0")),
+        ("stages", dict(architecture="vit_small_patch16_dinov3"), dict(architecture="efficientnet_b0")),
     ],
 )
 def test_a_need_is_read_off_the_card(root, need, good, bad):
