@@ -27,11 +27,17 @@ def dino_loss(student: Tensor, teacher: Tensor, centre: Tensor, student_temperat
 
 
 class PrototypeHead(nn.Module):
-    """Three-layer MLP with GELU to a normalised bottleneck, then weight-normalised prototypes of unit length."""
+    """Three-layer MLP with GELU to a normalised bottleneck, then weight-normalised prototypes of unit length.
 
-    def __init__(self, features: int, hidden: int, bottleneck: int, prototypes: int):
+    With ``batch_norm`` hidden units are normalised over the batch, the option ``use_bn_in_head`` of
+    https://github.com/facebookresearch/dino/blob/04c0ad957c9fd04cced6d703668bc049586d1d21/vision_transformer.py
+    """
+
+    def __init__(self, features: int, hidden: int, bottleneck: int, prototypes: int, batch_norm: bool):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck))
+        norm = nn.BatchNorm1d if batch_norm else nn.Identity
+        hidden_layers = [part for width in (features, hidden) for part in (nn.Linear(width, hidden), norm(hidden), nn.GELU())]
+        self.layers = nn.Sequential(*hidden_layers, nn.Linear(hidden, bottleneck))
         self.prototypes = nn.Parameter(nn.init.normal_(torch.empty(prototypes, bottleneck)))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -47,6 +53,7 @@ class DINO(nn.Module):
         features: width of the encoder's output.
         hidden, bottleneck, prototypes: of the head (2048, 256 and 65536 in the paper).
         momentum: of the teacher, raised to 1 along a half cosine.
+        batch_norm: in the head; not in the paper's, but few steps learn little without it, since all images start with nearly the same logits.
         student_temperature, teacher_temperature: τ_s, τ_t.
         centre_momentum: of the running mean of the teacher's logits.
     """
@@ -55,11 +62,11 @@ class DINO(nn.Module):
 
     def __init__(
         self, encoder: nn.Module, features: int, hidden: int = 512, bottleneck: int = 64, prototypes: int = 512, momentum: float = 0.99,
-        student_temperature: float = 0.1, teacher_temperature: float = 0.04, centre_momentum: float = 0.9,
+        batch_norm: bool = True, student_temperature: float = 0.1, teacher_temperature: float = 0.04, centre_momentum: float = 0.9,
     ):  # fmt: skip
         super().__init__()
         self.encoder = encoder
-        self.head = PrototypeHead(features, hidden, bottleneck, prototypes)
+        self.head = PrototypeHead(features, hidden, bottleneck, prototypes, batch_norm)
         self.teacher_encoder, self.teacher_head = frozen_copy(encoder), frozen_copy(self.head)
         self.register_buffer("centre", torch.zeros(prototypes))
         self.register_buffer("batch_centre", torch.zeros(prototypes))

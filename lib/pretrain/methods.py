@@ -31,7 +31,7 @@ class Method:
         extras: modules that are kept in the checkpoint besides the encoder.
         weight_decay, images: of the recipe, unless the command line says otherwise.
         needs_vit: works on patch tokens.
-        heads: the paper's sizes of heads and decoders, for a folder of images; those of the objectives are scaled down to small images.
+        heads: the paper's heads and decoders, for a folder of images; those of the objectives are scaled down to small images.
     """
 
     title: str
@@ -50,7 +50,7 @@ METHODS = {
     "simmim": Method("SimMIM", SimMIM, "patch_mean", ["decoder", "mask_token"], images=960_000, needs_vit=True),
     "mae": Method("MAE", MAE, "patch_mean", ["decoder"], images=960_000, needs_vit=True, heads={"width": 512, "depth": 8, "heads": 16}),
     "hybrid": Method("SimMIM + MoCo v3", Hybrid, "patch_mean", needs_vit=True, heads=MOCO_HEADS),
-    "dino": Method("DINO", DINO, heads={"hidden": 2048, "bottleneck": 256, "prototypes": 65536, "momentum": 0.996}),
+    "dino": Method("DINO", DINO, heads={"hidden": 2048, "bottleneck": 256, "prototypes": 65536, "momentum": 0.996, "batch_norm": False}),
     "simclr": Method("SimCLR", SimCLR, heads={"hidden": 2048, "outputs": 128}),
     "byol": Method("BYOL", BYOL, heads={"hidden": 4096, "outputs": 256, "momentum": 0.996}),
     "simsiam": Method("SimSiam", SimSiam, heads={"hidden": 2048}),
