@@ -76,7 +76,8 @@ def assemble(profile: str, notebooks: list[str], root: Path = ROOT, left_out: di
             shutil.copyfile(path, target)
     rules = load_claims(root / "book" / "claims.yaml")
     claims, records = read_claims(results, notebooks, rules), [read_record(profile, name, root) for name in notebooks]
-    texts = {"generated/summary.md": summary(claims), "what_holds.md": verdicts_page(claims, rules), "status.md": status_page(records, left_out)}
+    found = summary(claims, seeds="seeds" in notebooks)
+    texts = {"generated/summary.md": found, "what_holds.md": verdicts_page(claims, rules), "status.md": status_page(records, left_out)}
     if left_out:
         toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
         texts["_toc.yml"] = yaml.safe_dump(without(toc, set(left_out)), sort_keys=False)

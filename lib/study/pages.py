@@ -24,11 +24,19 @@ def _counts(claims: pd.DataFrame, **chosen: str) -> str:
     return ", ".join(f'<a href="what_holds.html?{address[v]}">{counts[v]} {v}</a>' for v in VERDICTS if v in counts)
 
 
-def summary(claims: pd.DataFrame) -> str:
-    """What the study found so far: a count, then by paper one line a claim with its effect and verdict; what was reproduced is folded."""
+SEEDS = ' (<a href="seeds.html">what other seeds and longer training change</a>)'
+
+
+def summary(claims: pd.DataFrame, seeds: bool = False) -> str:
+    """What the study found so far: a count, then by paper one line a claim with its effect and verdict; what was reproduced is folded.
+
+    Args:
+        claims: with a column for the page, as from ``verdicts.read_claims``.
+        seeds: whether the book has the page on seeds, for a link to it.
+    """
     if claims.empty:
         return "No claim has been judged yet.\n"
-    lines = [f"Of {len(claims)} claims tested so far: **{_counts(claims)}**. Intervals are over test images, not over training seeds.\n"]
+    lines = [f"Of {len(claims)} claims tested so far: **{_counts(claims)}**. Intervals are over test images, not over training seeds{SEEDS if seeds else ''}.\n"]
     for paper, rows in claims.groupby("paper"):
         held = rows["verdict"] == "reproduced"
         lines.append(f"**{PAPERS.get(paper, paper)}**: {_counts(rows, paper=paper)}.\n")

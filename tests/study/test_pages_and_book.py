@@ -29,6 +29,7 @@ def plain(text):
 def test_summary_counts_and_names_what_failed(claims):
     text = plain(summary(claims))
     assert "1 reproduced, 1 not reproduced" in text and "−0.2 [−0.3, −0.1]" in text and "Compared: g/a, g/b." in text
+    assert "seeds.html" not in summary(claims) and 'not over training seeds (<a href="seeds.html">' in summary(claims, seeds=True)
 
 
 def test_each_paper_has_its_own_counts(claims):
