@@ -14,7 +14,10 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 
 
 def _warm_path(x: np.ndarray, y: np.ndarray, held_out: int, strengths: Sequence[float]) -> LogisticRegression:
-    """The classifier of the strength that is best on the last items, fitted on the others; each starts where the one with the stronger penalty ended."""
+    """The classifier of the strength that is best on the last items, fitted on the others; each starts where the one with the stronger penalty ended.
+
+    Of equally good ones the weakest penalty wins: few items often tie, and under the strongest a classifier knows little but how frequent the classes are.
+    """
     scaler = StandardScaler().fit(x[:-held_out])
     known, asked = scaler.transform(x[:-held_out]), scaler.transform(x[-held_out:])
     found, scores = {}, {}
@@ -22,13 +25,13 @@ def _warm_path(x: np.ndarray, y: np.ndarray, held_out: int, strengths: Sequence[
     for strength in sorted(strengths):
         classifier.set_params(C=strength).fit(known, y[:-held_out])
         found[strength], scores[strength] = copy.deepcopy(classifier), classifier.score(asked, y[-held_out:])
-    return found[max(strengths, key=scores.get)]
+    return found[max(strengths, key=lambda strength: (scores[strength], strength))]
 
 
 def fit_linear_probe(features: Tensor, labels: Tensor, strengths: Sequence[float] = STRENGTHS) -> Pipeline:
     """Multinomial logistic regression on standardised features; the regularisation is chosen on held-out training items.
 
-    The last fifth of the training items chooses C, then the classifier is fitted on all of them, from where it stood (twice as fast as from zero).
+    The last fifth of the training items chooses C (the larger of equally good ones), then the classifier is fitted on all of them, from where it stood (twice as fast as from zero).
 
     Args:
         features: ``(n, width)`` of frozen training representations, with ``labels`` ``(n,)``.

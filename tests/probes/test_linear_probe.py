@@ -46,6 +46,19 @@ def test_the_last_fifth_of_the_training_items_chooses_the_strength(reverse):
     assert found.tolist() == predictions[int(np.argmax(held_out))].tolist()
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_equally_good_strengths_the_weakest_penalty_is_chosen(reverse):
+    strengths = [1e-3, 1e-2, 1.0][:: -1 if reverse else 1]
+    x, y = features(60, 3)
+    clear = (x[:, 0] - 100 * (y != 0)).argmax().item()  # the item of class 0 that is most like it
+    x[-12:], y[-12:] = x[clear].clone(), 0  # held out: what all strengths get right
+    held_out = [(direct(c, x[:-12].numpy(), y[:-12].numpy(), x[-12:].numpy()) == y[-12:].numpy()).mean() for c in strengths]
+    assert held_out == [1, 1, 1]
+    chosen, alone = fit_linear_probe(x, y, strengths), {c: fit_linear_probe(x, y, [c]) for c in strengths}
+    assert chosen[-1].C == 1.0
+    assert np.allclose(chosen[-1].coef_, alone[1.0][-1].coef_, atol=0.05) and not np.allclose(chosen[-1].coef_, alone[1e-3][-1].coef_, atol=0.05)
+
+
 def test_scale_of_the_features_does_not_matter():
     (x, y), (test_x, test_y) = features(100, 1), features(60, 2)
     scale = torch.tensor([1.0, 0.01, 100.0, 1.0, 1 / 30, 7.0])
