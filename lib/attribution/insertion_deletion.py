@@ -53,8 +53,9 @@ def substrate_image(images: Tensor, substrate: Substrate) -> Tensor:
     if substrate != "blurred":
         raise ValueError(f"substrate is 'blurred' or 'mean', got {substrate!r}")
     sigma = min(images.shape[2:]) / 8
-    radius = min(round(3 * sigma), min(images.shape[2:]) - 1)  # a reflected border is narrower than the image
-    return gaussian_blur(images, 2 * radius + 1, sigma).clamp(0, 1)
+    kernel = 2 * min(round(3 * sigma), min(images.shape[2:]) - 1) + 1  # a reflected border is narrower than the image
+    across = gaussian_blur(images, [kernel, 1], sigma)  # one axis after the other: the same, with 2 · kernel instead of kernel² products a pixel
+    return gaussian_blur(across, [1, kernel], sigma).clamp(0, 1)
 
 
 @torch.no_grad()
