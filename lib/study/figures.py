@@ -152,4 +152,7 @@ def score_figure(
         axes.set_yticks(range(len(names)), [short(name) for name in reversed(names)])
         axes.set_ylim(-0.5, len(names) - 0.5)
         axes.set_xlabel(metric)
+        if columns > 1:
+            axes.locator_params(axis="x", nbins=3, steps=[1, 2, 5, 10])  # few and short numbers, which do not touch
+            axes.tick_params(axis="x", labelsize=9)
     return figure
