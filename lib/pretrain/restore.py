@@ -14,6 +14,7 @@ from lib.encoders.load import load_encoder, load_tensors
 from lib.encoders.observe import Block, observe_blocks
 from lib.pretrain.mae import MAE
 from lib.pretrain.masking import block_mask
+from lib.pretrain.methods import METHODS
 from lib.pretrain.simmim import SimMIM, patchify, unpatchify
 
 MODELS = {"SimMIM": SimMIM, "MAE": MAE}
@@ -32,10 +33,12 @@ def restore(name: str, root: Path = CHECKPOINTS) -> SimMIM | MAE:
     card = read_card(root / f"{name}.yaml")
     if card.method not in MODELS:
         raise ValueError(f"{name} is {card.method}; models that reconstruct are {', '.join(MODELS)}")
-    encoder = build(card.architecture, card.arguments)
-    model = MODELS[card.method](encoder, encoder.num_features)
+    encoder, tensors = build(card.architecture, card.arguments), load_tensors(card, root / f"{name}.safetensors")
+    published = next(method.heads for method in METHODS.values() if method.title == card.method)  # the decoder of trainings on a folder of images
+    wide = len(tensors.get("decoder.embed.weight", ())) == published.get("width")
+    model = MODELS[card.method](encoder, encoder.num_features, **(published if wide else {}))
     try:
-        model.load_state_dict(load_tensors(card, root / f"{name}.safetensors"), strict=True)
+        model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ValueError(f"{name} does not fit {card.method}: {error}") from error
     return model.eval().requires_grad_(False)

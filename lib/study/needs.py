@@ -36,7 +36,10 @@ NEEDS: dict[str, tuple[Callable[[Card], bool], str]] = {
     "settings": (lambda card: card.method in PAPER_ATTACKS, f"one of the methods of Table 1 ({', '.join(PAPER_ATTACKS)})"),
 }
 MASKS, CELL_TAG = "masks", "needs-masks"  # asked of the images by a notebook, by a cell
-PAIR, FAMILIES = "pair", {"CL", "MIM"}  # asked of the encoders together
+TOGETHER: dict[str, tuple[str, set[str], str]] = {  # asked of the encoders together: what of the card, values that must be there, why not
+    "pair": ("family", {"CL", "MIM"}, "it compares contrastive encoders with masked image models, and the encoders are not of both families"),
+    "decoders": ("method", {"SimMIM", "MAE"}, "it compares SimMIM with MAE, and the encoders with a decoder are not of both methods"),
+}
 MOST_PATCHES = 32  # along a side: attention over more takes gigabytes an image
 
 
@@ -44,12 +47,12 @@ def needs_of(notebook: Path) -> list[str]:
     """The notebook's needs, from its metadata ``{"study": {"needs": "attention masks"}}``; none where anything will do.
 
     Raises:
-        StudyError: a need that is neither ``masks`` nor ``pair`` nor in ``NEEDS``.
+        StudyError: a need that is neither ``masks`` nor in ``NEEDS`` or ``TOGETHER``.
     """
     needs = read_notebook(notebook).metadata.get("study", {}).get("needs", "").split()
     for need in needs:
-        if need not in (*NEEDS, MASKS, PAIR):
-            raise unknown("need", need, (*NEEDS, MASKS, PAIR), f"notebook {notebook.stem}")
+        if need not in (*NEEDS, *TOGETHER, MASKS):
+            raise unknown("need", need, (*NEEDS, *TOGETHER, MASKS), f"notebook {notebook.stem}")
     return needs
 
 
@@ -60,15 +63,16 @@ def unfit(notebook: Path, encoders: list[str], root: Path = ROOT, dataset: str =
         return {}
     cards = {name: (planned or {}).get(name) or read_card(root / "data" / "checkpoints" / f"{name}.yaml") for name in encoders}
     for name, card in cards.items():
-        for need in (need for need in needs if need != PAIR):
+        for need in (need for need in needs if need not in TOGETHER):
             fits, wanted = NEEDS[need]
             if not fits(card):
                 reasons[name] = f"it needs {wanted}; {name} is {card.method}, {card.architecture}"
         across = side_of(dataset) // card.patch_size if card.patch_size and not card.input_size else 0
         if across > MOST_PATCHES:
             reasons[name] = f"{name} would cut images of {side_of(dataset)} px into {across} × {across} patches; its card names no input_size to resize them to"
-    if PAIR in needs and not {card.family for name, card in cards.items() if name not in reasons} >= FAMILIES:
-        return dict.fromkeys(encoders, "it compares contrastive encoders with masked image models, and the encoders are not of both families")
+    for attribute, wanted, why in (TOGETHER[need] for need in needs if need in TOGETHER):
+        if not {getattr(card, attribute) for name, card in cards.items() if name not in reasons} >= wanted:
+            return dict.fromkeys(encoders, why)
     return reasons
 
 

@@ -1,10 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from lib.data.fashion import load_fashion
+from lib.encoders.architecture import build
+from lib.encoders.card import CHECKPOINTS, file_sha256, read_card, write_card
 from lib.encoders.load import load_encoder
+from lib.pretrain.methods import objective_for
 from lib.pretrain.restore import MAEDecoder, draw_mask, reconstruct, restore
 from lib.pretrain.simmim import patchify
+from lib.pretrain.trainer import export_weights
 
 SIMMIM, MAE_S = "fashion/simmim-s", "fashion/mae-s"
 
@@ -56,6 +62,18 @@ def test_the_decoder_is_observed_block_by_block(rate, images):
     assert torch.allclose(predicted, model.reconstruct(encoder.normalise(images), mask), atol=1e-5)
     assert [block.index for block in blocks] == [1, 2, 3, 4] and decoder.depth == 4
     assert all(block.attention.shape[-1] == 50 for block in blocks)
+
+
+def test_a_decoder_of_the_papers_size_is_restored_too(tmp_path, images):
+    """Trainings on a folder of images have it."""
+    card = read_card(CHECKPOINTS / f"{MAE_S}.yaml")
+    trained = objective_for("mae", build(card.architecture, card.arguments), 10, published_heads=True)
+    export_weights(trained, card.extras, tmp_path / "mine.safetensors")
+    write_card(replace(card, sha256=file_sha256(tmp_path / "mine.safetensors")), tmp_path / "mine.yaml")
+    found = restore("mine", tmp_path)
+    assert len(found.decoder.blocks) == 8 and found.decoder.blocks[0].attn.num_heads == 16
+    assert torch.equal(found.decoder.embed.weight, trained.decoder.embed.weight.half().float())
+    assert reconstruct("mine", images, root=tmp_path)[1].shape == images.shape
 
 
 def test_other_methods_are_refused():

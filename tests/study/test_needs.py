@@ -11,7 +11,7 @@ from lib.study.check_dataset import KNOWN_COUNTS
 from lib.study.errors import StudyError
 from lib.study.execute import run_profile
 from lib.study.layout import ROOT
-from lib.study.needs import MASKS, NEEDS, PAIR, needs_of, unfit, without_masks
+from lib.study.needs import MASKS, NEEDS, TOGETHER, needs_of, unfit, without_masks
 from lib.study.pages import status_page
 from lib.study.profiles import load_profile, resolve
 
@@ -70,6 +70,15 @@ def test_a_page_that_compares_families_needs_both(root):
     assert set(unfit(path, ["fashion/a", "fashion/b"], root)) == {"fashion/a", "fashion/b"}
 
 
+def test_a_page_on_decoders_needs_both_methods(root):
+    path = needing(root, "first", "decoder decoders")
+    change(root, "fashion/a", method="SimMIM", extras=["decoder"])
+    change(root, "fashion/b", method="MAE", extras=["decoder"])
+    assert unfit(path, ["fashion/a", "fashion/b"], root) == {}
+    change(root, "fashion/b", extras=[])  # an MAE without its decoder
+    assert set(unfit(path, ["fashion/a", "fashion/b"], root).values()) == {TOGETHER["decoders"][2]}
+
+
 def test_encoders_for_a_whole_profile_go_where_they_fit(root, executions):
     needing(root, "first", "attention")
     change(root, "fashion/a", patch_size=None, architecture="resnet50")
@@ -97,7 +106,7 @@ def test_pages_that_are_left_out_leave_the_contents_and_are_named_on_the_status_
 
 def test_the_notebooks_of_the_study_ask_for_what_there_is():
     found = {path.stem: needs_of(path) for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert set().union(*found.values()) == {*NEEDS, MASKS, PAIR} and found["self_attention"] == ["attention"] and found["ssla"] == []
+    assert set().union(*found.values()) == {*NEEDS, *TOGETHER, MASKS} and found["self_attention"] == ["attention"] and found["ssla"] == []
     assert found["shape_or_texture"] == ["attention", "masks"]
 
 
