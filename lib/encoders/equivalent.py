@@ -39,7 +39,8 @@ def _rescale_queries(attention: Attention) -> None:
 
 def _permute_block(block: BasicBlock | Bottleneck, generator: Generator) -> None:
     order = torch.randperm(block.conv1.out_channels, generator=generator)
-    block.conv1.weight, block.conv2.weight = nn.Parameter(block.conv1.weight[order]), nn.Parameter(block.conv2.weight[:, order])
+    _reorder(block.conv1, order)
+    block.conv2.weight = nn.Parameter(block.conv2.weight[:, order])
     for name, tensor in {**dict(block.bn1.named_parameters()), **dict(block.bn1.named_buffers())}.items():
         if tensor.ndim:
             tensor.data = tensor.data[order]
