@@ -37,7 +37,7 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 class MoCoV3(nn.Module):
     """Two views, a momentum encoder, projector and predictor, symmetric InfoNCE.
 
-    A ViT's patch projection stays random, which keeps its training stable (the paper's section 4.2).
+    A ViT's patch projection stays random, which keeps its training stable (the paper's section 4.2); a convolutional stem is trained.
 
     Args:
         encoder: network from images to ``(n, features)``.
@@ -56,7 +56,7 @@ class MoCoV3(nn.Module):
         random_patches: bool = True, convolutional: bool = False,
     ):  # fmt: skip
         super().__init__()
-        if random_patches and hasattr(encoder, "patch_embed"):
+        if random_patches and hasattr(encoder, "patch_embed") and isinstance(encoder.patch_embed.proj, nn.Conv2d):
             encoder.patch_embed.requires_grad_(False)
         self.encoder = encoder
         self.projector = mlp(2 if convolutional else 3, features, hidden, outputs)
