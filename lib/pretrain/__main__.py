@@ -33,6 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", help="file name (default: METHOD-SIZE or METHOD-ARCH, with the weight, and the seed if it is not 0)")
+    parser.add_argument("--group", help="folder of the encoder in data/checkpoints (default: fashion, or the name of the images' folder)")
     arguments = parser.parse_args()
     in_folder = arguments.data not in (None, IMAGENETTE)
     if arguments.arch and (arguments.size or not in_folder):
@@ -84,7 +85,7 @@ def main() -> None:
     method, small = METHODS[arguments.method], arguments.arch is None
     folder = None if arguments.data == IMAGENETTE else arguments.data
     data = "fashion" if arguments.data is None else arguments.data.resolve().name
-    group = "imagenette" if small and data.startswith("imagenette") else data
+    group = arguments.group or data
     weight = "" if arguments.weight is None else f"-{arguments.weight:g}"
     name = arguments.name or f"{arguments.method}{weight}-{arguments.size or arguments.arch}" + (f"-seed{arguments.seed}" if arguments.seed else "")
     stem = free_stem(CHECKPOINTS / group, name)
