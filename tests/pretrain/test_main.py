@@ -34,7 +34,7 @@ def test_the_command_refuses_before_it_trains(monkeypatch):
         main()
 
 
-WRONG = ["hybrid", "simmim --weight 0.2", "mae --size r", "unknown", "simmim --arch resnet18", "simmim --data x --size s", "simmim --data x --arch unknown"]
+WRONG = ["hybrid", "simmim --weight 0.2", "mae --size r", "unknown", "simmim --arch resnet18", "simmim --data x --size s --arch resnet18", "simmim --data imagenette --arch resnet18", "simmim --size r --stem convolutional", "simmim --data x --arch unknown"]
 
 
 @pytest.mark.parametrize("words", WRONG)
