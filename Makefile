@@ -16,20 +16,20 @@ help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
 
 book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion|cifar10|imagefolder|imagenet-vitb [ENCODERS="custom/a custom/b"] [DATA=/path/to/folder] [PARAMETERS="images=64"] [WORKERS=2] [DRY=1]
-	$(PY) -m lib.study book --profile "$(PROFILE)" $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call option,workers,WORKERS) $(if $(DRY),--dry) $(PARAMETERS)
+	$(PY) -m lib book --profile "$(PROFILE)" $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call option,workers,WORKERS) $(if $(DRY),--dry) $(PARAMETERS)
 
 test: $(INSTALLED) ## run the tests
 	$(PY) -m pytest
 
 run: given-NOTEBOOK $(INSTALLED) ## run one notebook: NOTEBOOK=self_attention [PARAMETERS="images=64 encoders=a,b"] [PROFILE=fashion] [FORCE=1]
-	$(PY) -m lib.study run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
+	$(PY) -m lib run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
 
 sweep: given-ENCODERS $(INSTALLED) ## run notebooks x encoders in parallel and compare them: ENCODERS="custom/a custom/b" [NOTEBOOKS="fourier similarity"] [WORKERS=2] [SCHEDULER=tcp://…] [PROFILE=fashion] [DATA=/path/to/folder]
-	$(PY) -m lib.study sweep --encoders "$(ENCODERS)" --profile "$(PROFILE)" $(call option,notebooks,NOTEBOOKS) $(call option,workers,WORKERS) \
+	$(PY) -m lib sweep --encoders "$(ENCODERS)" --profile "$(PROFILE)" $(call option,notebooks,NOTEBOOKS) $(call option,workers,WORKERS) \
 	  $(call option,scheduler,SCHEDULER) $(call option,data,DATA)
 
 adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, from other weights: SOURCE=timm:NAME|hf-hub:OWNER/NAME|/path/to/file NAME=… [FAMILY=CL|MIM|other] [ARCH=…] [HEADS=…] [POOLING=…] [INPUT_SIZE=…] [SHA256=…]
-	$(PY) -m lib.encoders "$(SOURCE)" --name "$(NAME)" $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
+	$(PY) -m lib.adopt "$(SOURCE)" --name "$(NAME)" $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
 	  $(call option,pooling,POOLING) $(call option,method,METHOD) $(call option,input-size,INPUT_SIZE) $(call option,sha256,SHA256)
 
 pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=/path/to/folder ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]

@@ -1,4 +1,5 @@
-"""The images that a page is computed on, by name: the garments, CIFAR-10, or any folder of images."""
+"""The images that a page is computed on, by name: the garments, CIFAR-10, or any folder of
+images."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -42,9 +43,12 @@ class FolderImages:
         return len(self.files)
 
     def subset(self, indices: Tensor) -> Images:
-        """The images at ``indices`` ``(m,)``, read now: RGB, the shorter side resized to 224 px, the centre cropped."""
+        """The images at ``indices`` ``(m,)``, read now: RGB, the shorter side resized to 224 px,
+        the centre cropped."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            waiting = pool.map(lambda i: read_image(self.files[i], FOLDER_SIDE, 3), indices.tolist())
+            waiting = pool.map(
+                lambda i: read_image(self.files[i], FOLDER_SIDE, 3), indices.tolist()
+            )
             read = list(tqdm(waiting, "images", total=len(indices), leave=False, mininterval=10))
         return Images(torch.stack(read), self.labels[indices], None, self.classes)
 
@@ -75,19 +79,31 @@ def side_of(dataset: str) -> int:
 def folder_split(path: Path, split: Split) -> FolderImages:
     """A split of a folder, listed and not read.
 
-    ``path/train`` and ``path/val`` (or ``validation``, ``valid``, ``test``) are the splits where they exist; otherwise every other image, by class and file
-    name, is a training image.
+    ``path/train`` and ``path/val`` (or ``validation``, ``valid``, ``test``) are the splits where
+    they exist; otherwise every other image, by class and file name, is a training image.
 
     Raises:
-        FileNotFoundError, ValueError: of :func:`lib.data.folder.open_folder`; other classes in the two splits; fewer than two images.
+        FileNotFoundError, ValueError: of :func:`lib.data.folder.open_folder`; other classes in the
+            two splits; fewer than two images.
     """
     held_out = next((path / name for name in HELD_OUT if (path / name).is_dir()), None)
     if held_out is None and (path / "train").is_dir():
-        raise ValueError(f"expected {path} to hold test images, in {' or '.join(HELD_OUT)}, beside its folder train")
+        raise ValueError(
+            f"expected {path} to hold test images, in {' or '.join(HELD_OUT)}, beside its folder"
+            " train"
+        )
     if held_out is not None and (path / "train").is_dir():
-        found, other = (open_folder(folder) for folder in ((path / "train", held_out) if split == "train" else (held_out, path / "train")))
+        found, other = (
+            open_folder(folder)
+            for folder in (
+                (path / "train", held_out) if split == "train" else (held_out, path / "train")
+            )
+        )
         if found.classes != other.classes:
-            raise ValueError(f"expected the same classes in {path / 'train'} and {held_out}, got {len(found.classes)} and {len(other.classes)} that differ")
+            raise ValueError(
+                f"expected the same classes in {path / 'train'} and {held_out}, got"
+                f" {len(found.classes)} and {len(other.classes)} that differ"
+            )
         samples = found.samples
     else:
         found = open_folder(path)
@@ -104,8 +120,9 @@ def load_images(dataset: str, split: Split) -> Images | FolderImages:
     """Images with labels and, where there are any, object masks.
 
     Args:
-        dataset: ``"fashion"`` (carried by the repository), ``"cifar10"`` (downloaded to ``data/cifar-10`` on first use), or the path of a folder with
-            one subfolder of images per class, or with ``train`` and ``val`` that have them.
+        dataset: ``"fashion"`` (carried by the repository), ``"cifar10"`` (downloaded to
+            ``data/cifar-10`` on first use), or the path of a folder with one subfolder of images
+            per class, or with ``train`` and ``val`` that have them.
         split: training or test images.
 
     Raises:

@@ -27,7 +27,8 @@ def open_folder(path: str | Path) -> ImageFolder:
 
     Raises:
         FileNotFoundError: a path that does not exist.
-        ValueError: a path that is not a folder, a folder without class subfolders, a class without images.
+        ValueError: a path that is not a folder, a folder without class subfolders, a class without
+            images.
     """
     path = Path(path)
     if not path.exists():
@@ -35,15 +36,22 @@ def open_folder(path: str | Path) -> ImageFolder:
     if not path.is_dir():
         raise ValueError(f"expected a folder of images, got the file {path}")
     if not any(entry.is_dir() for entry in path.iterdir()):
-        raise ValueError(f"expected one subfolder of images per class in {path}, got {'only files' if any(path.iterdir()) else 'an empty folder'}")
+        raise ValueError(
+            f"expected one subfolder of images per class in {path}, got"
+            f" {'only files' if any(path.iterdir()) else 'an empty folder'}"
+        )
     try:
         return ImageFolder(str(path))
-    except FileNotFoundError as error:  # a class without images; torchvision's message names the class
+    # a class without images; torchvision's message names the class
+    except FileNotFoundError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def load_cifar10(root: str | Path, split: Literal["train", "test"], download: bool = False) -> Images:
-    """CIFAR-10 (Krizhevsky 2009) through torchvision: 50,000 or 10,000 colour images of 32 × 32 pixels, without masks.
+def load_cifar10(
+    root: str | Path, split: Literal["train", "test"], download: bool = False
+) -> Images:
+    """CIFAR-10 (Krizhevsky 2009) through torchvision: 50,000 or 10,000 colour images of 32 × 32
+    pixels, without masks.
 
     Args:
         root: folder that holds ``cifar-10-batches-py``.
@@ -60,7 +68,8 @@ def load_cifar10(root: str | Path, split: Literal["train", "test"], download: bo
         data = CIFAR10(str(root), train=split == "train", download=download)
     except (OSError, RuntimeError) as error:  # no network; files that are incomplete or changed
         raise FileNotFoundError(
-            f"expected the complete, unchanged CIFAR-10 in {Path(root) / CIFAR10.base_folder} ({error}); fetch {CIFAR10.url} by hand and unpack it in {root}"
+            f"expected the complete, unchanged CIFAR-10 in {Path(root) / CIFAR10.base_folder}"
+            f" ({error}); fetch {CIFAR10.url} by hand and unpack it in {root}"
         ) from error
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous().float() / 255
     return Images(images, torch.tensor(data.targets), None, tuple(data.classes))

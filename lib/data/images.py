@@ -13,7 +13,8 @@ class Images:
     Attributes:
         images: ``(n, channels, height, width)`` float in [0, 1].
         labels: ``(n,)`` int64 class indices.
-        masks: ``(n, 1, height, width)`` bool, True on the object; None where no ground truth exists.
+        masks: ``(n, 1, height, width)`` bool, True on the object; None where no ground truth
+            exists.
         classes: name of each class.
     """
 

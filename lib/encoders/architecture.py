@@ -16,9 +16,11 @@ WIDTHS = {"ti": 48, "s": 96, "b": 144}
 def sincos_positions(grid: tuple[int, int], width: int, temperature: float = 10_000.0) -> Tensor:
     """Fixed two-dimensional sine-cosine position embedding.
 
-    Each patch at (row, column) gets [sin(c ω), cos(c ω), sin(r ω), cos(r ω)], ω_i = temperature^(−4i / width).
+    Each patch at (row, column) gets [sin(c ω), cos(c ω), sin(r ω), cos(r ω)], ω_i =
+    temperature^(−4i / width).
 
-    Chen, Xie, He (2021); https://github.com/facebookresearch/moco-v3/blob/c349e6e24f40d3fedb22d973f92defa4cedf37a7/vits.py#L53-L69
+    Chen, Xie, He (2021);
+    https://github.com/facebookresearch/moco-v3/blob/c349e6e24f40d3fedb22d973f92defa4cedf37a7/vits.py#L53-L69
 
     Args:
         grid: patches (down, across).
@@ -42,14 +44,23 @@ def vit_arguments(size: Literal["ti", "s", "b"] = "s", channels: int = 1) -> dic
     """timm arguments of a ViT for 28 × 28 images: patch 4, depth 8, 3 heads, width by ``size``."""
     if size not in WIDTHS:
         raise ValueError(f"size is one of {sorted(WIDTHS)}, got {size!r}")
-    return dict(img_size=28, patch_size=4, in_chans=channels, embed_dim=WIDTHS[size], depth=8, num_heads=3, num_classes=0, dynamic_img_size=True)
+    return dict(
+        img_size=28,
+        patch_size=4,
+        in_chans=channels,
+        embed_dim=WIDTHS[size],
+        depth=8,
+        num_heads=3,
+        num_classes=0,
+        dynamic_img_size=True,
+    )
 
 
 def build_vit(arguments: dict) -> VisionTransformer:
     """A timm ViT with fixed sine-cosine positions (the class token's position is zero).
 
-    Both objectives use the same positions, so that they differ in the objective alone; official SimMIM uses a relative
-    position bias instead.
+    Both objectives use the same positions, so that they differ in the objective alone; official
+    SimMIM uses a relative position bias instead.
     """
     return fix_positions(timm.create_model(VIT, **arguments))
 
@@ -62,14 +73,24 @@ def fix_positions(vit: VisionTransformer) -> VisionTransformer:
 
 
 def resnet_arguments(channels: int = 1) -> dict:
-    """timm arguments of a ResNet with basic blocks for 28 × 28 images: about a million parameters, 160 features."""
-    return dict(in_chans=channels, layers=[2, 2, 2, 1], channels=[32, 64, 128, 160], output_stride=16, num_classes=0)
+    """timm arguments of a ResNet with basic blocks for 28 × 28 images: about a million parameters,
+    160 features."""
+    return dict(
+        in_chans=channels,
+        layers=[2, 2, 2, 1],
+        channels=[32, 64, 128, 160],
+        output_stride=16,
+        num_classes=0,
+    )
 
 
 def build_resnet(arguments: dict) -> ResNet:
-    """timm's ResNet of basic blocks with a stem for small images: a 3 × 3 convolution of stride 1 before the max-pooling."""
+    """timm's ResNet of basic blocks with a stem for small images: a 3 × 3 convolution of stride 1
+    before the max-pooling."""
     resnet = timm.create_model("resnet18", **arguments)
-    resnet.conv1 = nn.Conv2d(arguments["in_chans"], resnet.conv1.out_channels, 3, padding=1, bias=False)
+    resnet.conv1 = nn.Conv2d(
+        arguments["in_chans"], resnet.conv1.out_channels, 3, padding=1, bias=False
+    )
     return resnet
 
 
@@ -77,4 +98,8 @@ def build(architecture: str, arguments: dict) -> nn.Module:
     """The untrained model of a card's architecture: one of this repository's, or any timm name."""
     if architecture == SMALL_RESNET:
         return build_resnet(arguments)
-    return build_vit(arguments) if architecture == VIT else timm.create_model(architecture, **arguments)
+    return (
+        build_vit(arguments)
+        if architecture == VIT
+        else timm.create_model(architecture, **arguments)
+    )

@@ -22,15 +22,18 @@ class Card:
         patch_size: side of a patch, in pixels; None for a model without patches.
         prefix_tokens: class and register tokens before the patch tokens.
         mean, std: per channel, of the [0, 1] images the encoder was trained on.
-        pooling: what makes the representation: ``"class_token"``, ``"patch_mean"``, or ``"global_average"`` of a feature map.
+        pooling: what makes the representation: ``"class_token"``, ``"patch_mean"``, or
+            ``"global_average"`` of a feature map.
         images_seen, seconds: length of the training; None where unknown.
         command, commit: how to train it again; commit of this repository.
         data: training images.
         seed: of weights, order and augmentations; None where unknown.
         licence, source: of the weights.
         sha256: of the safetensors file.
-        extras: prefixes of further tensors in the file that are not the encoder's (a decoder, a mask token).
-        input_size: side that images are resized to before they enter, in pixels; None where they enter as they are.
+        extras: prefixes of further tensors in the file that are not the encoder's (a decoder, a
+            mask token).
+        input_size: side that images are resized to before they enter, in pixels; None where they
+            enter as they are.
     """
 
     method: str
@@ -57,7 +60,9 @@ class Card:
     def __post_init__(self):
         for name, allowed in (("family", FAMILIES), ("pooling", POOLINGS)):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"card field {name!r} is one of {allowed}, got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"card field {name!r} is one of {allowed}, got {getattr(self, name)!r}"
+                )
 
 
 def file_sha256(path: Path) -> str:
@@ -67,7 +72,9 @@ def file_sha256(path: Path) -> str:
 
 def write_card(card: Card, path: Path) -> None:
     """Write a card as YAML."""
-    Path(path).write_text(yaml.safe_dump(asdict(card), sort_keys=False, allow_unicode=True, width=100))
+    Path(path).write_text(
+        yaml.safe_dump(asdict(card), sort_keys=False, allow_unicode=True, width=100)
+    )
 
 
 def read_card(path: Path) -> Card:
@@ -79,7 +86,9 @@ def read_card(path: Path) -> Card:
     """
     path = Path(path)
     if not path.is_file():
-        known = sorted(str(p.relative_to(CHECKPOINTS).with_suffix("")) for p in CHECKPOINTS.rglob("*.yaml"))
+        known = sorted(
+            str(p.relative_to(CHECKPOINTS).with_suffix("")) for p in CHECKPOINTS.rglob("*.yaml")
+        )
         raise FileNotFoundError(f"no card at {path}; encoders here: {', '.join(known) or 'none'}")
     try:
         values = yaml.safe_load(path.read_text())
@@ -90,7 +99,10 @@ def read_card(path: Path) -> Card:
     expected = set(Card.__dataclass_fields__)
     missing, unknown = expected - set(values) - {"extras", "input_size"}, set(values) - expected
     if missing or unknown:
-        raise ValueError(f"{path} is not a card: missing fields {sorted(missing)}, unknown fields {sorted(unknown)}")
+        raise ValueError(
+            f"{path} is not a card: missing fields {sorted(missing)}, unknown fields"
+            f" {sorted(unknown)}"
+        )
     return Card(**values)
 
 

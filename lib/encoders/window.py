@@ -1,4 +1,5 @@
-"""An encoder that sees one part of an image: whatever an attribution shows outside is an artefact."""
+"""An encoder that sees one part of an image: whatever an attribution shows outside is an
+artefact."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +7,11 @@ from torch import Tensor, nn
 from lib.encoders.encoder import Encoder
 
 
-def window(images: Tensor, rows: tuple[float, float] = (3 / 8, 5 / 8), columns: tuple[float, float] = (1 / 4, 1 / 2)) -> Tensor:
+def window(
+    images: Tensor,
+    rows: tuple[float, float] = (3 / 8, 5 / 8),
+    columns: tuple[float, float] = (1 / 4, 1 / 2),
+) -> Tensor:
     """1 inside a rectangle, 0 outside: ``(height, width)``.
 
     Args:

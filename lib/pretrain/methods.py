@@ -6,7 +6,14 @@ from timm.models.resnet import ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from lib.encoders.architecture import SMALL_RESNET, VIT, build, fix_positions, resnet_arguments, vit_arguments
+from lib.encoders.architecture import (
+    SMALL_RESNET,
+    VIT,
+    build,
+    fix_positions,
+    resnet_arguments,
+    vit_arguments,
+)
 from lib.pretrain.byol import BYOL
 from lib.pretrain.dino import DINO
 from lib.pretrain.hybrid import Hybrid
@@ -31,7 +38,8 @@ class Method:
         extras: modules that are kept in the checkpoint besides the encoder.
         weight_decay, images: of the recipe, unless the command line says otherwise.
         needs_vit: works on patch tokens.
-        heads: the paper's heads and decoders, for a folder of images; those of the objectives are scaled down to small images.
+        heads: the paper's heads and decoders, for a folder of images; those of the objectives are
+            scaled down to small images.
     """
 
     title: str
@@ -47,10 +55,30 @@ class Method:
 MOCO_HEADS = {"hidden": 4096, "outputs": 256}
 METHODS = {
     "moco-v3": Method("MoCo v3", MoCoV3, weight_decay=0.1, heads=MOCO_HEADS),
-    "simmim": Method("SimMIM", SimMIM, "patch_mean", ["decoder", "mask_token"], images=960_000, needs_vit=True),
-    "mae": Method("MAE", MAE, "patch_mean", ["decoder"], images=960_000, needs_vit=True, heads={"width": 512, "depth": 8, "heads": 16}),
+    "simmim": Method(
+        "SimMIM", SimMIM, "patch_mean", ["decoder", "mask_token"], images=960_000, needs_vit=True
+    ),
+    "mae": Method(
+        "MAE",
+        MAE,
+        "patch_mean",
+        ["decoder"],
+        images=960_000,
+        needs_vit=True,
+        heads={"width": 512, "depth": 8, "heads": 16},
+    ),
     "hybrid": Method("SimMIM + MoCo v3", Hybrid, "patch_mean", needs_vit=True, heads=MOCO_HEADS),
-    "dino": Method("DINO", DINO, heads={"hidden": 2048, "bottleneck": 256, "prototypes": 65536, "momentum": 0.996, "batch_norm": False}),
+    "dino": Method(
+        "DINO",
+        DINO,
+        heads={
+            "hidden": 2048,
+            "bottleneck": 256,
+            "prototypes": 65536,
+            "momentum": 0.996,
+            "batch_norm": False,
+        },
+    ),
     "simclr": Method("SimCLR", SimCLR, heads={"hidden": 2048, "outputs": 128}),
     "byol": Method("BYOL", BYOL, heads={"hidden": 4096, "outputs": 256, "momentum": 0.996}),
     "simsiam": Method("SimSiam", SimSiam, heads={"hidden": 2048}),
@@ -60,12 +88,15 @@ METHODS = {
 
 def small_encoder(size: str) -> tuple[nn.Module, str, dict]:
     """An encoder of 28 × 28 images of this repository, with its architecture and arguments."""
-    architecture, model_arguments = (SMALL_RESNET, resnet_arguments()) if size == RESNET else (VIT, vit_arguments(size))
+    architecture, model_arguments = (
+        (SMALL_RESNET, resnet_arguments()) if size == RESNET else (VIT, vit_arguments(size))
+    )
     return build(architecture, model_arguments), architecture, model_arguments
 
 
 def timm_encoder(name: str, needs_vit: bool) -> tuple[nn.Module, str, dict]:
-    """An encoder of timm for colour images, with its architecture and arguments; a ViT gets the same fixed positions as the small ones.
+    """An encoder of timm for colour images, with its architecture and arguments; a ViT gets the
+    same fixed positions as the small ones.
 
     Raises:
         SystemExit: neither a Vision Transformer nor, unless patch tokens are needed, a ResNet.
@@ -74,13 +105,22 @@ def timm_encoder(name: str, needs_vit: bool) -> tuple[nn.Module, str, dict]:
     encoder = build(name, model_arguments)
     allowed = (VisionTransformer,) if needs_vit else (VisionTransformer, ResNet)
     if not isinstance(encoder, allowed):
-        raise SystemExit(f"expected a timm {' or '.join(kind.__name__ for kind in allowed)}, {name} is a {type(encoder).__name__}")
+        raise SystemExit(
+            f"expected a timm {' or '.join(kind.__name__ for kind in allowed)}, {name} is a"
+            f" {type(encoder).__name__}"
+        )
     if getattr(encoder, "pos_embed", None) is not None:
         fix_positions(encoder)
     return encoder, name, model_arguments
 
 
-def objective_for(name: str, encoder: nn.Module, classes: int, weight: float | None = None, published_heads: bool = False) -> nn.Module:
+def objective_for(
+    name: str,
+    encoder: nn.Module,
+    classes: int,
+    weight: float | None = None,
+    published_heads: bool = False,
+) -> nn.Module:
     """The objective of a method on an encoder.
 
     Args:

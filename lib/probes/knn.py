@@ -6,7 +6,8 @@ from torch import Tensor
 
 
 def nearest_neighbours(bank: Tensor, queries: Tensor, k: int) -> Tensor:
-    """Indices ``(n, k)`` of the k bank items ``(m, features)`` most cosine-similar to each query ``(n, features)``, the nearest first.
+    """Indices ``(n, k)`` of the k bank items ``(m, features)`` most cosine-similar to each query
+    ``(n, features)``, the nearest first.
 
     Raises:
         ValueError: k outside 1 … m.
@@ -14,10 +15,17 @@ def nearest_neighbours(bank: Tensor, queries: Tensor, k: int) -> Tensor:
     if not 1 <= k <= len(bank):
         raise ValueError(f"k is between 1 and the bank's {len(bank)} items, got {k}")
     bank = F.normalize(bank, dim=1)
-    return torch.cat([(F.normalize(chunk, dim=1) @ bank.T).topk(k, dim=1).indices for chunk in queries.split(1024)])
+    return torch.cat(
+        [
+            (F.normalize(chunk, dim=1) @ bank.T).topk(k, dim=1).indices
+            for chunk in queries.split(1024)
+        ]
+    )
 
 
-def knn_accuracy(bank: Tensor, bank_labels: Tensor, queries: Tensor, query_labels: Tensor, k: int = 20) -> Tensor:
+def knn_accuracy(
+    bank: Tensor, bank_labels: Tensor, queries: Tensor, query_labels: Tensor, k: int = 20
+) -> Tensor:
     """Is the majority label among the k most cosine-similar bank items the query's label?
 
     Args:
@@ -31,5 +39,7 @@ def knn_accuracy(bank: Tensor, bank_labels: Tensor, queries: Tensor, query_label
     >>> knn_accuracy(torch.eye(2), torch.tensor([0, 1]), torch.eye(2), torch.tensor([0, 0]), k=1).tolist()
     [1.0, 0.0]
     """
-    votes = F.one_hot(bank_labels[nearest_neighbours(bank, queries, k)], int(bank_labels.max()) + 1).sum(1)
+    votes = F.one_hot(
+        bank_labels[nearest_neighbours(bank, queries, k)], int(bank_labels.max()) + 1
+    ).sum(1)
     return (votes.argmax(1) == query_labels).float()

@@ -5,7 +5,8 @@ from torch import Tensor
 
 
 def _log_eigenvalues(vectors: Tensor) -> Tensor:
-    """Natural logs of the eigenvalues of the covariance of ``(…, n, width)``, largest first, the rank at most n − 1 of them.
+    """Natural logs of the eigenvalues of the covariance of ``(…, n, width)``, largest first, the
+    rank at most n − 1 of them.
 
     They are those of the smaller of the two Gram matrices, formed in double precision.
     """
@@ -21,10 +22,12 @@ def _log_eigenvalues(vectors: Tensor) -> Tensor:
 def token_spectrum(tokens: Tensor) -> Tensor:
     """Log eigenvalues of the covariance of one image's patch tokens.
 
-    λ = eig(cov(tokens)), log λ₁ ≥ log λ₂ ≥ …; the author averages these over images and calls them singular values. They are the
-    squared singular values of the centred token matrix over n − 1. Subtract the first for relative values.
+    λ = eig(cov(tokens)), log λ₁ ≥ log λ₂ ≥ …; the author averages these over images and calls them
+    singular values. They are the squared singular values of the centred token matrix over n − 1.
+    Subtract the first for relative values.
 
-    Park et al. (2023), Fig. 7, after the author's pseudo-code (github.com/naver-ai/cl-vs-mim, issue 2).
+    Park et al. (2023), Fig. 7, after the author's pseudo-code (github.com/naver-ai/cl-vs-mim, issue
+    2).
 
     Args:
         tokens: ``(images, patches, width)`` without prefix tokens.
@@ -36,15 +39,17 @@ def token_spectrum(tokens: Tensor) -> Tensor:
     [1.0, 0.75]
     """
     if tokens.ndim != 3:
-        raise ValueError(f"expected tokens (images, patches, width), got shape {tuple(tokens.shape)}")
+        raise ValueError(
+            f"expected tokens (images, patches, width), got shape {tuple(tokens.shape)}"
+        )
     return _log_eigenvalues(tokens)
 
 
 def image_spectrum(pooled: Tensor) -> Tensor:
     """Log eigenvalues of the covariance of image representations over a set of images.
 
-    Park et al. (2023), Fig. 7, after the author's pseudo-code (github.com/naver-ai/cl-vs-mim, issue 2), where an image is the mean of its patch
-    tokens.
+    Park et al. (2023), Fig. 7, after the author's pseudo-code (github.com/naver-ai/cl-vs-mim, issue
+    2), where an image is the mean of its patch tokens.
 
     Args:
         pooled: ``(images, width)``.
@@ -53,5 +58,7 @@ def image_spectrum(pooled: Tensor) -> Tensor:
         ``(min(images − 1, width),)``, largest first.
     """
     if pooled.ndim != 2:
-        raise ValueError(f"expected representations (images, width), got shape {tuple(pooled.shape)}")
+        raise ValueError(
+            f"expected representations (images, width), got shape {tuple(pooled.shape)}"
+        )
     return _log_eigenvalues(pooled)

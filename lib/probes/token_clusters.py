@@ -9,7 +9,8 @@ from torch import Tensor
 def image_silhouette(tokens: Tensor) -> np.ndarray:
     """Silhouette of patch tokens grouped by image, averaged over the tokens of each image.
 
-    s = (b − a) / max(a, b), a: mean distance of a token to the others of its image, b: to those of the nearest other image (Rousseeuw 1987).
+    s = (b − a) / max(a, b), a: mean distance of a token to the others of its image, b: to those of
+    the nearest other image (Rousseeuw 1987).
 
     The number behind the picture of Park et al. (2023), Fig. E.2.
 
@@ -17,7 +18,8 @@ def image_silhouette(tokens: Tensor) -> np.ndarray:
         tokens: ``(images, patches, width)``, at least 2 images.
 
     Returns:
-        ``(images,)`` in [−1, 1]: 1 when each image is a tight cluster of its own, about 0 when the images mingle.
+        ``(images,)`` in [−1, 1]: 1 when each image is a tight cluster of its own, about 0 when the
+        images mingle.
 
     Raises:
         ValueError: another shape, fewer than 2 images.
@@ -26,14 +28,18 @@ def image_silhouette(tokens: Tensor) -> np.ndarray:
     [0.9, 0.9]
     """
     if tokens.ndim != 3 or len(tokens) < 2:
-        raise ValueError(f"expected tokens (images, patches, width) of at least 2 images, got shape {tuple(tokens.shape)}")
+        raise ValueError(
+            "expected tokens (images, patches, width) of at least 2 images, got shape"
+            f" {tuple(tokens.shape)}"
+        )
     images, patches, _ = tokens.shape
     owner = np.repeat(np.arange(images), patches)
     return silhouette_samples(tokens.flatten(0, 1).numpy(), owner).reshape(images, patches).mean(1)
 
 
 def token_map(tokens: Tensor, perplexity: float = 20, seed: int = 0) -> np.ndarray:
-    """t-SNE of all patch tokens of some images, with the settings of the official code (perplexity 20, random start).
+    """t-SNE of all patch tokens of some images, with the settings of the official code (perplexity
+    20, random start).
 
     Park et al. (2023), Fig. E.2.
 

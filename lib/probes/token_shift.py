@@ -6,7 +6,10 @@ from torch import Tensor
 
 def _check(before: Tensor, after: Tensor) -> None:
     if before.shape != after.shape or before.ndim != 3 or before.shape[1] < 2:
-        raise ValueError(f"expected at least 2 tokens (batch, tokens, width) before and after, got shapes {tuple(before.shape)} and {tuple(after.shape)}")
+        raise ValueError(
+            "expected at least 2 tokens (batch, tokens, width) before and after, got shapes"
+            f" {tuple(before.shape)} and {tuple(after.shape)}"
+        )
 
 
 def common_shift(before: Tensor, after: Tensor) -> Tensor:
@@ -20,7 +23,8 @@ def common_shift(before: Tensor, after: Tensor) -> Tensor:
         before, after: ``(batch, tokens, width)``.
 
     Returns:
-        ``(batch,)`` in [0, 1]: 1 when every token moves by the same vector; 0 when the shifts cancel, or nothing moves.
+        ``(batch,)`` in [0, 1]: 1 when every token moves by the same vector; 0 when the shifts
+        cancel, or nothing moves.
 
     Raises:
         ValueError: two different shapes, fewer than 2 tokens.
@@ -37,7 +41,8 @@ def common_shift(before: Tensor, after: Tensor) -> Tensor:
 def log_spread(before: Tensor, after: Tensor) -> Tensor:
     """Log ratio of the root mean squared distance between tokens after and before.
 
-    s = ½ log(Σ_{t,t'} ‖a_t − a_t'‖² / Σ_{t,t'} ‖b_t − b_t'‖²); the sum over pairs is 2N times the squared distance from the mean.
+    s = ½ log(Σ_{t,t'} ‖a_t − a_t'‖² / Σ_{t,t'} ‖b_t − b_t'‖²); the sum over pairs is 2N times the
+    squared distance from the mean.
 
     The number behind the picture of Park et al. (2023), Fig. 6.
 
@@ -45,7 +50,8 @@ def log_spread(before: Tensor, after: Tensor) -> Tensor:
         before, after: ``(batch, tokens, width)``.
 
     Returns:
-        ``(batch,)``, natural logarithm: above 0 when the tokens move apart, below when they draw together.
+        ``(batch,)``, natural logarithm: above 0 when the tokens move apart, below when they draw
+        together.
 
     Raises:
         ValueError: two different shapes, fewer than 2 tokens, tokens that are all the same.
@@ -55,18 +61,25 @@ def log_spread(before: Tensor, after: Tensor) -> Tensor:
     2.0
     """
     _check(before, after)
-    first, second = ((tokens - tokens.mean(1, keepdim=True)).square().sum((1, 2)) for tokens in (before, after))
+    first, second = (
+        (tokens - tokens.mean(1, keepdim=True)).square().sum((1, 2)) for tokens in (before, after)
+    )
     if not (first > 0).all() or not (second > 0).all():
-        raise ValueError("expected tokens that differ from one another, got an image whose tokens are all the same")
+        raise ValueError(
+            "expected tokens that differ from one another, got an image whose tokens are all the"
+            " same"
+        )
     return (second / first).log() / 2
 
 
 def principal_axes(before: Tensor, after: Tensor, dimensions: int = 3) -> tuple[Tensor, Tensor]:
-    """Tokens of one image before and after a step, on the first right singular vectors of both together.
+    """Tokens of one image before and after a step, on the first right singular vectors of both
+    together.
 
     X = [before; after] − mean = U Σ Vᵀ; what is drawn is the first columns of X V.
 
-    Park et al. (2023), Fig. 6, who draw three dimensions; how they centre, and whether the basis is of both sets, is not known.
+    Park et al. (2023), Fig. 6, who draw three dimensions; how they centre, and whether the basis is
+    of both sets, is not known.
 
     Args:
         before, after: ``(tokens, width)``.

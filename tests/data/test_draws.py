@@ -27,7 +27,8 @@ def reference_draw(index: int, column: int, seed: int) -> float:
 
 
 def test_reference_is_splitmix64():
-    golden, state = 0x9E3779B97F4A7C15, 1234567  # published test vector of the generator, seed 1234567
+    # published test vector of the generator, seed 1234567
+    golden, state = 0x9E3779B97F4A7C15, 1234567
     found = [reference_splitmix64((state + k * golden) % WRAP) for k in range(3)]
     assert found == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
@@ -66,15 +67,19 @@ def test_columns_seeds_and_neighbours_are_uncorrelated():
     series = [*np.concatenate(per_seed, 1).T, np.roll(per_seed[0][:, 0], 1)]
     correlation = np.corrcoef(series)
     off_diagonal = correlation[~np.eye(len(series), dtype=bool)]
-    assert abs(off_diagonal).max() < 4.5 / n**0.5  # 136 pairs: about 4 standard errors are expected as the largest
+    # 136 pairs: about 4 standard errors are expected as the largest
+    assert abs(off_diagonal).max() < 4.5 / n**0.5
 
 
 def test_no_two_seeds_and_indices_share_their_numbers():
-    rows = torch.cat([draws(torch.arange(50), 4, seed) for seed in range(50)])  # seed and index swapped, seed = index, seed + index equal
+    # seed and index swapped, seed = index, seed + index equal
+    rows = torch.cat([draws(torch.arange(50), 4, seed) for seed in range(50)])
     assert len(rows.unique(dim=0)) == 2500
 
 
-@pytest.mark.parametrize("indices", [torch.zeros(3), torch.zeros(3, 1).long(), torch.tensor(3), torch.tensor([True])])
+@pytest.mark.parametrize(
+    "indices", [torch.zeros(3), torch.zeros(3, 1).long(), torch.tensor(3), torch.tensor([True])]
+)
 def test_wrong_indices(indices):
     with pytest.raises(ValueError, match="expected integer indices"):
         draws(indices, 1, 0)

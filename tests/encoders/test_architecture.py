@@ -12,15 +12,30 @@ def test_positions_equal_loops(grid, width):
     for row in range(grid[0]):
         for column in range(grid[1]):
             omegas = [10_000 ** (-4 * i / width) for i in range(width // 4)]
-            expected.append([wave(at * omega) for at in (column, row) for wave in (math.sin, math.cos) for omega in omegas])
+            expected.append(
+                [
+                    wave(at * omega)
+                    for at in (column, row)
+                    for wave in (math.sin, math.cos)
+                    for omega in omegas
+                ]
+            )
     assert torch.allclose(sincos_positions(grid, width), torch.tensor(expected), atol=1e-6)
 
 
 def test_positions_are_the_official_ones_up_to_the_order_of_the_halves():
-    # build_2d_sincos_position_embedding of github.com/facebookresearch/moco-v3, commit c349e6e, vits.py, run for a grid of 2 × 2 and width 8;
-    # its meshgrid lets the first half of the width follow the rows, here the second half does
+    # build_2d_sincos_position_embedding of github.com/facebookresearch/moco-v3, commit c349e6e,
+    # vits.py, run for a grid of 2 × 2 and width 8; its meshgrid lets the first half of the width
+    # follow the rows, here the second half does
     s, c, t, d = 0.84147096, 0.54030234, 0.00999983, 0.99995000
-    official = torch.tensor([[0, 0, 1, 1, 0, 0, 1, 1], [0, 0, 1, 1, s, t, c, d], [s, t, c, d, 0, 0, 1, 1], [s, t, c, d, s, t, c, d]])
+    official = torch.tensor(
+        [
+            [0, 0, 1, 1, 0, 0, 1, 1],
+            [0, 0, 1, 1, s, t, c, d],
+            [s, t, c, d, 0, 0, 1, 1],
+            [s, t, c, d, s, t, c, d],
+        ]
+    )
     assert torch.allclose(sincos_positions((2, 2), 8), official.roll(4, 1), atol=1e-6)
 
 
@@ -33,7 +48,12 @@ def test_refuses_a_width_that_four_does_not_divide():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_sizes(size, channels):
     vit = build_vit(vit_arguments(size, channels)).eval()
-    assert (vit.embed_dim, len(vit.blocks), vit.blocks[0].attn.num_heads, vit.patch_embed.grid_size) == ({"ti": 48, "s": 96, "b": 144}[size], 8, 3, (7, 7))
+    assert (
+        vit.embed_dim,
+        len(vit.blocks),
+        vit.blocks[0].attn.num_heads,
+        vit.patch_embed.grid_size,
+    ) == ({"ti": 48, "s": 96, "b": 144}[size], 8, 3, (7, 7))
     assert vit(torch.zeros(1, channels, 28, 28)).shape == (1, vit.embed_dim)
 
 

@@ -1,4 +1,5 @@
-"""Every notebook reads like a paper and is ready to run: these are rules about the sources, so they need no execution."""
+"""Every notebook reads like a paper and is ready to run: these are rules about the sources, so they
+need no execution."""
 
 import ast
 from pathlib import Path
@@ -6,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lib.study.book import contents
-from lib.study.layout import ROOT, read_notebook
+from lib.report.book import contents
+from lib.run.layout import ROOT, read_notebook
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PROFILES = sorted((ROOT / "notebooks" / "profiles").glob("*.yaml"))
@@ -38,16 +39,25 @@ def test_title_is_a_question(notebook):
 def test_cells_are_short_and_define_little(notebook):
     for cell in code_cells(notebook):
         assert len(cell.source.splitlines()) <= 25, cell.source.splitlines()[0]
-        classes = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.ClassDef)]
+        classes = [
+            node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.ClassDef)
+        ]
         assert not classes, "classes belong in lib"
 
 
 def test_every_figure_has_name_caption_and_alternative_text(notebook):
     for cell in code_cells(notebook):
-        if cell.source.rstrip().endswith(";") and "write_table" not in cell.source.rsplit("\n", 1)[-1]:
-            figure, image = (cell.metadata.get("mystnb", {}).get(key, {}) for key in ("figure", "image"))
+        if (
+            cell.source.rstrip().endswith(";")
+            and "write_table" not in cell.source.rsplit("\n", 1)[-1]
+        ):
+            figure, image = (
+                cell.metadata.get("mystnb", {}).get(key, {}) for key in ("figure", "image")
+            )
             assert figure.get("name", "").startswith("fig-"), cell.source
-            assert len(figure.get("caption", "")) > 40 and len(image.get("alt", "")) > 20, cell.source
+            assert len(figure.get("caption", "")) > 40 and len(image.get("alt", "")) > 20, (
+                cell.source
+            )
 
 
 def test_contents_profiles_and_files_agree():

@@ -15,8 +15,11 @@ def test_equals_numpy_on_an_explicit_covariance(n, width):
 
 def test_token_spectrum_is_taken_image_by_image():
     tokens = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(1))
-    shifted = tokens + torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(2))  # what images have in common does not count
-    torch.testing.assert_close(token_spectrum(shifted), token_spectrum(tokens), atol=1e-4, rtol=1e-4)
+    # what images have in common does not count
+    shifted = tokens + torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(
+        token_spectrum(shifted), token_spectrum(tokens), atol=1e-4, rtol=1e-4
+    )
     torch.testing.assert_close(token_spectrum(tokens)[1], token_spectrum(tokens[1:2])[0])
 
 

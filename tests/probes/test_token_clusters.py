@@ -30,7 +30,9 @@ def test_far_images_are_clusters_and_mingled_ones_are_not():
 def test_the_map_keeps_clusters_apart_and_is_seeded():
     tokens = clusters(100.0)
     first = token_map(tokens, perplexity=4, seed=0)
-    assert first.shape == (4, 6, 2) and np.array_equal(first, token_map(tokens, perplexity=4, seed=0))
+    assert first.shape == (4, 6, 2) and np.array_equal(
+        first, token_map(tokens, perplexity=4, seed=0)
+    )
     assert not np.array_equal(first, token_map(tokens, perplexity=4, seed=2))
     assert image_silhouette(torch.tensor(first)).min() > 0.3
 

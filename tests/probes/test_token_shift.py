@@ -7,7 +7,9 @@ from lib.probes.token_shift import common_shift, log_spread, principal_axes
 
 
 def tokens(seed, n=6, width=4):
-    return torch.randn(2, n, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        2, n, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def test_one_vector_for_all_is_wholly_common_and_keeps_distances():
@@ -42,7 +44,9 @@ def test_common_share_against_a_loop():
     for b in range(2):
         shifts = [after[b, t] - before[b, t] for t in range(6)]
         mean = sum(shifts) / 6
-        assert common_shift(before, after)[b].item() == pytest.approx((mean @ mean / (sum(s @ s for s in shifts) / 6)).item())
+        assert common_shift(before, after)[b].item() == pytest.approx(
+            (mean @ mean / (sum(s @ s for s in shifts) / 6)).item()
+        )
 
 
 def test_axes_keep_distances_when_all_are_kept_and_are_sorted():

@@ -1,0 +1,1 @@
+"""What took long to compute, kept on disk under what it depends on."""
