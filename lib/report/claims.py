@@ -15,7 +15,7 @@ from lib.run.layout import ROOT
 
 CLAIMS = ROOT / "book" / "claims.yaml"
 FIELDS = ["id", "paper", "figure", "statement", "statistic", "threshold"]
-ABOUT = ["shows", "reported"]  # optional, for the book: name of our figure, what the paper found
+ABOUT = ["page", "compares", "untrained", "needs", "shows", "reported", "amended"]
 VERDICTS = ("reproduced", "not reproduced", "undecided")
 
 
