@@ -10,7 +10,7 @@ INSTALLED := .venv/installed
 # `--option value` if VARIABLE=value was given to make; a variable of the environment, such as NAME, does not count
 option = $(if $(filter command,$(origin $(2))),--$(1) "$($(2))")
 
-.PHONY: help book test run sweep adopt pretrain bench clean
+.PHONY: help book test run sweep adopt pretrain zoo bench clean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
@@ -32,9 +32,12 @@ adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, fro
 	$(PY) -m lib.adopt "$(SOURCE)" --name "$(NAME)" $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
 	  $(call option,pooling,POOLING) $(call option,method,METHOD) $(call option,input-size,INPUT_SIZE) $(call option,sha256,SHA256)
 
-pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=/path/to/folder ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]
-	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,data,DATA) $(call option,arch,ARCH) $(call option,images,IMAGES) \
+pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=imagenette|/path/to/folder] [STEM=convolutional] [ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]
+	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,data,DATA) $(call option,stem,STEM) $(call option,arch,ARCH) $(call option,images,IMAGES) \
 	  $(call option,batch-size,BATCH_SIZE) $(call option,learning-rate,LEARNING_RATE) $(call option,weight,WEIGHT) $(call option,seed,SEED) $(call option,name,NAME)
+
+zoo: $(INSTALLED) ## train every encoder of the study that is missing, in order; run again to continue after a stop: GROUP=fashion|imagenette [DATA=/path/to/photographs] [JOBS=2] [DRY=1]
+	$(PY) -m lib.pretrain.zoo "$(or $(GROUP),imagenette)" $(call option,data,DATA) $(call option,jobs,JOBS) $(if $(DRY),--dry)
 
 bench: $(INSTALLED) ## measure the speed of trainings, probes and attributions on this machine, in about four minutes
 	KINETO_LOG_LEVEL=9 $(PY) -m lib.bench

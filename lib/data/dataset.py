@@ -13,14 +13,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lib.data.fashion import load_fashion
-from lib.data.folder import load_cifar10, open_folder, read_image
+from lib.data.folder import folder_samples, load_cifar10, read_image
+from lib.data.imagenette import IMAGENETTE_SIDE, load_imagenette
 from lib.data.images import Images, drawn
 
 Split = Literal["train", "test"]
 CIFAR10_ROOT = Path(__file__).resolve().parents[2] / "data" / "cifar-10"
-SIDES = {"fashion": 28, "cifar10": 32}  # pixels
+SIDES = {"fashion": 28, "cifar10": 32, "imagenette": IMAGENETTE_SIDE}  # pixels
 FOLDER_SIDE = 224
-HELD_OUT = ("val", "validation", "valid", "test")  # names of the subfolder of test images
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class FolderImages:
 
 def is_folder(dataset: str) -> bool:
     """Whether it is not a name known here, hence the path of a folder."""
-    return dataset not in SIDES
+    return dataset.partition(":")[0] not in SIDES
 
 
 def has_masks(dataset: str) -> bool:
@@ -73,46 +73,18 @@ def has_masks(dataset: str) -> bool:
 
 def side_of(dataset: str) -> int:
     """Side of the images in pixels."""
-    return SIDES.get(dataset, FOLDER_SIDE)
+    return SIDES.get(dataset.partition(":")[0], FOLDER_SIDE)
 
 
 def folder_split(path: Path, split: Split) -> FolderImages:
     """A split of a folder, listed and not read.
 
-    ``path/train`` and ``path/val`` (or ``validation``, ``valid``, ``test``) are the splits where
-    they exist; otherwise every other image, by class and file name, is a training image.
-
     Raises:
-        FileNotFoundError, ValueError: of :func:`lib.data.folder.open_folder`; other classes in the
-            two splits; fewer than two images.
+        FileNotFoundError, ValueError: of :func:`lib.data.folder.folder_samples`.
     """
-    held_out = next((path / name for name in HELD_OUT if (path / name).is_dir()), None)
-    if held_out is None and (path / "train").is_dir():
-        raise ValueError(
-            f"expected {path} to hold test images, in {' or '.join(HELD_OUT)}, beside its folder"
-            " train"
-        )
-    if held_out is not None and (path / "train").is_dir():
-        found, other = (
-            open_folder(folder)
-            for folder in (
-                (path / "train", held_out) if split == "train" else (held_out, path / "train")
-            )
-        )
-        if found.classes != other.classes:
-            raise ValueError(
-                f"expected the same classes in {path / 'train'} and {held_out}, got"
-                f" {len(found.classes)} and {len(other.classes)} that differ"
-            )
-        samples = found.samples
-    else:
-        found = open_folder(path)
-        samples = found.samples[split == "test" :: 2]
-    if not samples:
-        raise ValueError(f"expected at least two images in {path}")
-    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0)).tolist()
-    files, labels = zip(*(samples[i] for i in order), strict=True)
-    return FolderImages(files, torch.tensor(labels), tuple(found.classes))
+    samples, classes = folder_samples(path, split)
+    files, labels = zip(*samples, strict=True)
+    return FolderImages(files, torch.tensor(labels), classes)
 
 
 @lru_cache(maxsize=4)
@@ -120,9 +92,10 @@ def load_images(dataset: str, split: Split) -> Images | FolderImages:
     """Images with labels and, where there are any, object masks.
 
     Args:
-        dataset: ``"fashion"`` (carried by the repository), ``"cifar10"`` (downloaded to
-            ``data/cifar-10`` on first use), or the path of a folder with one subfolder of images
-            per class, or with ``train`` and ``val`` that have them.
+        dataset: ``"fashion"`` (carried by the repository), ``"cifar10"`` or ``"imagenette"``
+            (downloaded to ``data`` on first use), ``"imagenette:/path/to/folder"`` (photographs of
+            64 px from a folder with ``train`` and ``val``), or the path of a folder with one
+            subfolder of images per class, or with ``train`` and ``val`` that have them.
         split: training or test images.
 
     Raises:
@@ -135,4 +108,7 @@ def load_images(dataset: str, split: Split) -> Images | FolderImages:
         return load_fashion(split)
     if dataset == "cifar10":
         return load_cifar10(CIFAR10_ROOT, split, download=True)
+    name, _, folder = dataset.partition(":")
+    if name == "imagenette":
+        return load_imagenette(split, Path(folder) if folder else None)
     return folder_split(Path(dataset), split)

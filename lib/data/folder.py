@@ -11,6 +11,8 @@ from torchvision.transforms import functional as TF
 
 from lib.data.images import Images
 
+HELD_OUT = ("val", "validation", "valid", "test")  # names of the subfolder of test images
+
 
 def read_image(path: str, size: int, channels: int) -> Tensor:
     """``(channels, size, size)``: shorter side resized (bilinear, antialiased), centre cropped."""
@@ -45,6 +47,47 @@ def open_folder(path: str | Path) -> ImageFolder:
     # a class without images; torchvision's message names the class
     except FileNotFoundError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def folder_samples(
+    path: Path, split: Literal["train", "test"]
+) -> tuple[list[tuple[str, int]], tuple[str, ...]]:
+    """Files with their labels, in a fixed random order, so that the first n hold every class; and
+    the names of the classes.
+
+    ``path/train`` and ``path/val`` (or ``validation``, ``valid``, ``test``) are the splits where
+    they exist; otherwise every other image, by class and file name, is a training image.
+
+    Raises:
+        FileNotFoundError, ValueError: of :func:`open_folder`; other classes in the two splits;
+            fewer than two images.
+    """
+    held_out = next((path / name for name in HELD_OUT if (path / name).is_dir()), None)
+    if held_out is None and (path / "train").is_dir():
+        raise ValueError(
+            f"expected {path} to hold test images, in {' or '.join(HELD_OUT)}, beside its folder"
+            " train"
+        )
+    if held_out is not None and (path / "train").is_dir():
+        found, other = (
+            open_folder(folder)
+            for folder in (
+                (path / "train", held_out) if split == "train" else (held_out, path / "train")
+            )
+        )
+        if found.classes != other.classes:
+            raise ValueError(
+                f"expected the same classes in {path / 'train'} and {held_out}, got"
+                f" {len(found.classes)} and {len(other.classes)} that differ"
+            )
+        samples = found.samples
+    else:
+        found = open_folder(path)
+        samples = found.samples[split == "test" :: 2]
+    if not samples:
+        raise ValueError(f"expected at least two images in {path}")
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0)).tolist()
+    return [samples[i] for i in order], tuple(found.classes)
 
 
 def load_cifar10(

@@ -5,11 +5,13 @@ from typing import Literal
 
 import timm
 import torch
+from timm.layers import LayerNorm2d, PatchEmbed
 from timm.models.resnet import ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 VIT, SMALL_RESNET = "vit_tiny_patch16_224", "resnet18 with a small stem"
+STEM_VIT = f"{VIT} with a convolutional stem"
 WIDTHS = {"ti": 48, "s": 96, "b": 144}
 
 
@@ -40,13 +42,15 @@ def sincos_positions(grid: tuple[int, int], width: int, temperature: float = 10_
     return torch.cat([across.sin(), across.cos(), down.sin(), down.cos()], dim=1)
 
 
-def vit_arguments(size: Literal["ti", "s", "b"] = "s", channels: int = 1) -> dict:
-    """timm arguments of a ViT for 28 × 28 images: patch 4, depth 8, 3 heads, width by ``size``."""
+def vit_arguments(
+    size: Literal["ti", "s", "b"] = "s", channels: int = 1, side: int = 28, patch_size: int = 4
+) -> dict:
+    """timm arguments of a ViT for small images: depth 8, 3 heads, width by ``size``."""
     if size not in WIDTHS:
         raise ValueError(f"size is one of {sorted(WIDTHS)}, got {size!r}")
     return dict(
-        img_size=28,
-        patch_size=4,
+        img_size=side,
+        patch_size=patch_size,
         in_chans=channels,
         embed_dim=WIDTHS[size],
         depth=8,
@@ -54,6 +58,38 @@ def vit_arguments(size: Literal["ti", "s", "b"] = "s", channels: int = 1) -> dic
         num_classes=0,
         dynamic_img_size=True,
     )
+
+
+class ConvolutionalStem(PatchEmbed):
+    """Patch tokens by 3 × 3 convolutions of stride 2 with normalisation and ReLU, then a 1 × 1
+    convolution, in place of one projection.
+
+    A patch of side 2ᵏ takes k convolutions whose channels double up to the width. Xiao et al.
+    (2021), *Early Convolutions Help Transformers See Better*, section 3. A token sees 2ᵏ − 1 pixels
+    beyond its patch's upper and left edges: who hides a patch must blank its pixels too. The
+    normalisation is over the channels of each position, not over the batch, so that blank pixels
+    change nothing elsewhere.
+
+    Args:
+        arguments: of timm's PatchEmbed; the patch's side must be a power of 2.
+    """
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        channels, width, patch = self.proj.in_channels, self.proj.out_channels, self.patch_size[0]
+        steps = patch.bit_length() - 1
+        if patch != 2**steps:
+            raise ValueError(
+                f"a convolutional stem halves the side again and again, got a patch of {patch} px"
+            )
+        widths = [channels, *(width // 2**k for k in reversed(range(steps)))]
+        layers = [
+            layer
+            for a, b in zip(widths, widths[1:], strict=False)
+            for layer in (nn.Conv2d(a, b, 3, 2, 1, bias=False), LayerNorm2d(b), nn.ReLU())
+        ]
+        self.proj = nn.Sequential(*layers, nn.Conv2d(width, width, 1))
+        self.proj.in_channels = channels
 
 
 def build_vit(arguments: dict) -> VisionTransformer:
@@ -98,6 +134,8 @@ def build(architecture: str, arguments: dict) -> nn.Module:
     """The untrained model of a card's architecture: one of this repository's, or any timm name."""
     if architecture == SMALL_RESNET:
         return build_resnet(arguments)
+    if architecture == STEM_VIT:
+        return build_vit(arguments | {"embed_layer": ConvolutionalStem})
     return (
         build_vit(arguments)
         if architecture == VIT

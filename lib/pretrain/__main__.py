@@ -11,9 +11,20 @@ import torch
 from lib.encoders.architecture import WIDTHS
 from lib.encoders.card import CHECKPOINTS, Card, file_sha256, write_card
 from lib.encoders.load import token_layout
-from lib.pretrain.methods import METHODS, RESNET, objective_for, small_encoder, timm_encoder
-from lib.pretrain.source import fashion_source, folder_source
+from lib.pretrain.methods import (
+    METHODS,
+    PROJECTION,
+    RESNET,
+    STEMS,
+    objective_for,
+    small_encoder,
+    timm_encoder,
+)
+from lib.pretrain.source import fashion_source, folder_source, photographs_source
 from lib.pretrain.trainer import Recipe, export_weights, train
+
+
+IMAGENETTE = Path("imagenette")
 
 
 def parse() -> argparse.Namespace:
@@ -28,11 +39,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--data",
         type=Path,
-        help="folder with one subfolder of images per class (default: Fashion-MNIST)",
+        help="imagenette, or a folder of one subfolder of images a class (default: Fashion-MNIST)",
     )
     parser.add_argument(
-        "--arch", help="timm name of a ViT or ResNet, for --data (default: vit_base_patch16_224)"
+        "--arch", help="timm name of a ViT or ResNet, for a folder (default: vit_base_patch16_224)"
     )
+    parser.add_argument("--stem", choices=STEMS, help=f"of a small ViT (default: {PROJECTION})")
     parser.add_argument("--images", type=int, help="images to see in all (default: the method's)")
     parser.add_argument("--weight", type=float, help="share λ of the contrastive loss (hybrid)")
     parser.add_argument("--batch-size", type=int, default=64)
@@ -41,18 +53,25 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--name",
-        help=(
-            "file name (default: METHOD-SIZE or METHOD-ARCH, with the weight, and the seed if it is"
-            " not 0)"
-        ),
+        help="file name (default: METHOD, weight, SIZE or ARCH, and the seed if it is not 0)",
+    )
+    parser.add_argument(
+        "--group",
+        help="folder in data/checkpoints (default: fashion, or the name of the images' folder)",
     )
     arguments = parser.parse_args()
-    if arguments.size if arguments.data else arguments.arch:
-        parser.error("--size goes with Fashion-MNIST, --arch with --data")
-    if arguments.data:
+    in_folder = arguments.data not in (None, IMAGENETTE)
+    if arguments.arch and (arguments.size or not in_folder):
+        parser.error(
+            "--size trains a small encoder, --arch another on a folder, --data FOLDER: give one"
+        )
+    if in_folder and not arguments.size:
         arguments.arch = arguments.arch or "vit_base_patch16_224"
     else:
         arguments.size = arguments.size or "s"
+    if arguments.stem and arguments.size in (None, RESNET):
+        parser.error("--stem goes with a small ViT")
+    arguments.stem = arguments.stem or PROJECTION
     if arguments.arch and not timm.is_model(arguments.arch):
         parser.error(f"timm has no model {arguments.arch}")
     if arguments.size == RESNET and METHODS[arguments.method].needs_vit:
@@ -83,7 +102,9 @@ def free_stem(folder: Path, name: str) -> Path:
 def command(arguments: argparse.Namespace, recipe: Recipe, data: str) -> str:
     """How to train it again; ``data`` is the name of the folder of images, whose place may
     differ."""
-    what = f"DATA={data} ARCH={arguments.arch}" if arguments.data else f"SIZE={arguments.size}"
+    what = f"DATA={data} " if arguments.data else ""
+    what += f"ARCH={arguments.arch}" if arguments.arch else f"SIZE={arguments.size}"
+    what += "" if arguments.stem == PROJECTION else f" STEM={arguments.stem}"
     words = (
         f"make pretrain METHOD={arguments.method} {what} IMAGES={recipe.images} SEED={recipe.seed}"
     )
@@ -101,25 +122,31 @@ def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    method, of_folder = METHODS[arguments.method], arguments.data is not None
-    group = arguments.data.resolve().name if of_folder else "fashion"
+    method, small = METHODS[arguments.method], arguments.arch is None
+    folder = None if arguments.data == IMAGENETTE else arguments.data
+    data = "fashion" if arguments.data is None else arguments.data.resolve().name
+    group = arguments.group or data
     weight = "" if arguments.weight is None else f"-{arguments.weight:g}"
     name = arguments.name or f"{arguments.method}{weight}-{arguments.size or arguments.arch}" + (
         f"-seed{arguments.seed}" if arguments.seed else ""
     )
     stem = free_stem(CHECKPOINTS / group, name)
 
-    encoder, architecture, model_arguments = (
-        timm_encoder(arguments.arch, method.needs_vit)
-        if of_folder
-        else small_encoder(arguments.size)
-    )
-    try:
-        source = (
-            folder_source(arguments.data, encoder.default_cfg["input_size"][-1])
-            if of_folder
-            else fashion_source()
+    if small:
+        encoder, architecture, model_arguments = small_encoder(
+            arguments.size, arguments.data is not None, arguments.stem
         )
+    else:
+        encoder, architecture, model_arguments = timm_encoder(arguments.arch, method.needs_vit)
+    try:
+        if arguments.data is None:
+            source = fashion_source()
+        else:
+            source = (
+                photographs_source(folder)
+                if small
+                else folder_source(folder, encoder.default_cfg["input_size"][-1])
+            )
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     objective = objective_for(
@@ -127,7 +154,7 @@ def main() -> None:
         encoder,
         len(source.train.classes),
         arguments.weight,
-        published_heads=of_folder,
+        published_heads=not small,
     )
     recipe = Recipe(
         arguments.images or method.images,
@@ -153,7 +180,7 @@ def main() -> None:
             method=method.title, family=objective.family, architecture=architecture,
             arguments=model_arguments, patch_size=patch_size, prefix_tokens=prefix_tokens,
             mean=source.mean, std=source.std, pooling=pooling, images_seen=images, seconds=seconds,
-            command=command(arguments, recipe, group), commit=commit, data=source.card,
+            command=command(arguments, recipe, data), commit=commit, data=source.card,
             seed=arguments.seed, licence="MIT", source="trained in this repository",
             sha256=file_sha256(weights), extras=method.extras,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from lib.data.images import Images
 from lib.encoders.architecture import sincos_positions
 from lib.pretrain.augment import random_background, random_resized_crop
 from lib.pretrain.distributed import own_rows, processes
-from lib.pretrain.masking import block_mask
+from lib.pretrain.masking import blank, block_mask
 from lib.pretrain.simmim import patchify
 
 
@@ -108,7 +108,8 @@ class MAE(nn.Module):
         image masks the same number."""
         vit = self.encoder
         embedded = (
-            vit.patch_embed(images).flatten(1, -2) + vit.pos_embed[:, vit.num_prefix_tokens :]
+            vit.patch_embed(blank(images, mask, self.grid)).flatten(1, -2)
+            + vit.pos_embed[:, vit.num_prefix_tokens :]
         )
         visible = embedded[~mask].reshape(len(images), -1, embedded.shape[-1])
         prefix = (vit.cls_token + vit.pos_embed[:, :1]).expand(len(images), -1, -1)

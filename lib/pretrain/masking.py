@@ -6,6 +6,23 @@ import torch
 from torch import Generator, Tensor
 
 
+def blank(images: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Normalised images ``(n, c, h, w)`` with the pixels of masked patches at 0, the mean colour,
+    so that no stem can look into them.
+
+    Args:
+        images: normalised.
+        mask: ``(n, patches)`` bool, True where masked.
+        grid: patches (down, across).
+
+    >>> blank(torch.ones(1, 1, 2, 4), torch.tensor([[True, False]]), (1, 2))[0, 0, 0].tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    across, down = images.shape[-1] // grid[1], images.shape[-2] // grid[0]
+    hidden = mask.reshape(-1, 1, *grid).repeat_interleave(down, 2).repeat_interleave(across, 3)
+    return images.masked_fill(hidden, 0)
+
+
 def block_mask(
     n: int, grid: tuple[int, int], mask_rate: float, generator: Generator, block: int = 2
 ) -> Tensor:

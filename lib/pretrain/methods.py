@@ -8,6 +8,7 @@ from torch import nn
 
 from lib.encoders.architecture import (
     SMALL_RESNET,
+    STEM_VIT,
     VIT,
     build,
     fix_positions,
@@ -24,7 +25,8 @@ from lib.pretrain.simmim import SimMIM
 from lib.pretrain.simsiam import SimSiam
 from lib.pretrain.supervised import Supervised
 
-RESNET = "r"
+RESNET, PROJECTION = "r", "projection"
+STEMS = {PROJECTION: VIT, "convolutional": STEM_VIT}
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,26 @@ METHODS = {
 }
 
 
-def small_encoder(size: str) -> tuple[nn.Module, str, dict]:
-    """An encoder of 28 × 28 images of this repository, with its architecture and arguments."""
-    architecture, model_arguments = (
-        (SMALL_RESNET, resnet_arguments()) if size == RESNET else (VIT, vit_arguments(size))
-    )
+def small_encoder(
+    size: str, photographs: bool = False, stem: str = PROJECTION
+) -> tuple[nn.Module, str, dict]:
+    """A small encoder of this repository, with its architecture and arguments.
+
+    Args:
+        size: a width of :data:`WIDTHS`, or ``"r"`` for the ResNet.
+        photographs: for colour images of 64 px instead of grey ones of 28 px: patches of 8 px, 8 ×
+            8 instead of 7 × 7 of them; a ResNet has its usual stem.
+        stem: of a ViT, one of :data:`STEMS`.
+    """
+    channels = 3 if photographs else 1
+    if size == RESNET:
+        architecture, model_arguments = (
+            "resnet18" if photographs else SMALL_RESNET,
+            resnet_arguments(channels),
+        )
+    else:
+        side, patch_size = (64, 8) if photographs else (28, 4)
+        architecture, model_arguments = STEMS[stem], vit_arguments(size, channels, side, patch_size)
     return build(architecture, model_arguments), architecture, model_arguments
 
 

@@ -41,7 +41,7 @@ class MoCoV3(nn.Module):
     """Two views, a momentum encoder, projector and predictor, symmetric InfoNCE.
 
     A ViT's patch projection stays random, which keeps its training stable (the paper's section
-    4.2).
+    4.2); a convolutional stem is trained.
 
     Args:
         encoder: network from images to ``(n, features)``.
@@ -62,7 +62,11 @@ class MoCoV3(nn.Module):
         convolutional: bool = False,
     ):  # fmt: skip
         super().__init__()
-        if random_patches and hasattr(encoder, "patch_embed"):
+        if (
+            random_patches
+            and hasattr(encoder, "patch_embed")
+            and isinstance(encoder.patch_embed.proj, nn.Conv2d)
+        ):
             encoder.patch_embed.requires_grad_(False)
         self.encoder = encoder
         self.projector = mlp(2 if convolutional else 3, features, hidden, outputs)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from lib.data.images import Images
 from lib.pretrain.augment import random_background, random_resized_crop
 from lib.pretrain.distributed import own_rows, processes
-from lib.pretrain.masking import block_mask
+from lib.pretrain.masking import blank, block_mask
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
@@ -97,7 +97,7 @@ class SimMIM(nn.Module):
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
         """Predicted patches ``(n, patches, p²·c)``, normalised like ``images``, from images masked
         at ``mask``."""
-        embedded = self.encoder.patch_embed(images)
+        embedded = self.encoder.patch_embed(blank(images, mask, self.grid))
         if embedded.ndim == 4:  # an encoder for dynamic image sizes keeps the grid
             visible = torch.where(mask.reshape(*embedded.shape[:3], 1), self.mask_token, embedded)
         else:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from lib.data.fashion import load_fashion
 from lib.data.folder import open_folder, read_image
+from lib.data.imagenette import load_imagenette
 from lib.data.images import Images
 
 LARGEST_HELD_OUT, SMALLEST_FOLDER = 1000, 25
@@ -82,6 +83,19 @@ def fashion_source() -> Source:
         [0.3530],
         words,
     )
+
+
+def photographs_source(folder: str | Path | None) -> Source:
+    """Photographs of 64 px, held as bytes, with ImageNet's mean and standard deviation; see
+    :func:`lib.data.imagenette.load_imagenette`."""
+    train, test = (
+        load_imagenette(split, None if folder is None else Path(folder))
+        for split in ("train", "test")
+    )
+    name = "Imagenette" if folder is None else f"folder {Path(folder).resolve().name}"
+    words = f"{name}, training split ({len(train):,} photographs at 64 px)"
+    held_out = test.subset(torch.arange(min(LARGEST_HELD_OUT, len(test))))
+    return Source(train, held_out, list(IMAGENET_DEFAULT_MEAN), list(IMAGENET_DEFAULT_STD), words)
 
 
 def folder_source(path: str | Path, side: int) -> Source:

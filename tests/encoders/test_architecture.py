@@ -3,7 +3,15 @@ import math
 import pytest
 import torch
 
-from lib.encoders.architecture import WIDTHS, build_vit, sincos_positions, vit_arguments
+from lib.encoders.architecture import (
+    STEM_VIT,
+    WIDTHS,
+    ConvolutionalStem,
+    build,
+    build_vit,
+    sincos_positions,
+    vit_arguments,
+)
 
 
 @pytest.mark.parametrize(("grid", "width"), [((1, 1), 4), ((3, 5), 8), ((7, 7), 48)])
@@ -67,3 +75,37 @@ def test_positions_of_a_vit_are_fixed_and_the_class_token_has_none():
     assert not vit.pos_embed.requires_grad and vit.cls_token.requires_grad
     assert vit.pos_embed[0, 0].abs().sum() == 0
     assert torch.equal(vit.pos_embed[0, 1:], sincos_positions((7, 7), 48))
+
+
+def test_a_convolutional_stem_makes_one_token_a_patch_and_keeps_the_rest_of_the_model():
+    vit = build(STEM_VIT, vit_arguments("s", 3, 64, 8)).eval()
+    assert (
+        vit.patch_embed.grid_size == (8, 8)
+        and vit.patch_embed.patch_size == (8, 8)
+        and vit.patch_embed.proj.in_channels == 3
+    )
+    assert vit.forward_features(torch.zeros(2, 3, 64, 64)).shape == (2, 65, 96)
+    assert vit.forward_features(torch.zeros(1, 3, 128, 96)).shape == (
+        1,
+        1 + 16 * 12,
+        96,
+    )  # positions are interpolated
+    assert torch.equal(vit.pos_embed[0, 1:], sincos_positions((8, 8), 96))
+
+
+def test_a_token_of_the_stem_sees_its_patch_and_less_than_a_patch_above_and_left():
+    stem = ConvolutionalStem(img_size=32, patch_size=8, in_chans=1, embed_dim=16, flatten=False)
+    for parameter in stem.parameters():
+        parameter.data.normal_(generator=torch.Generator().manual_seed(0))
+    x = torch.randn(1, 1, 32, 32, requires_grad=True)
+    stem(x)[0, :, 2, 1].sum().backward()
+    rows, columns = (x.grad[0, 0].abs().sum(axis).nonzero().flatten() for axis in (1, 0))
+    assert (rows.min(), rows.max()) == (16 - 7, 23) and (columns.min(), columns.max()) == (
+        8 - 7,
+        15,
+    )
+
+
+def test_a_convolutional_stem_refuses_a_patch_that_is_no_power_of_two():
+    with pytest.raises(ValueError, match="halves the side again and again, got a patch of 6 px"):
+        ConvolutionalStem(img_size=24, patch_size=6, in_chans=1, embed_dim=16)

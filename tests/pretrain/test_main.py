@@ -40,7 +40,9 @@ WRONG = [
     "mae --size r",
     "unknown",
     "simmim --arch resnet18",
-    "simmim --data x --size s",
+    "simmim --data x --size s --arch resnet18",
+    "simmim --data imagenette --arch resnet18",
+    "simmim --size r --stem convolutional",
     "simmim --data x --arch unknown",
 ]
 

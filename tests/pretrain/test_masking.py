@@ -6,7 +6,10 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lib.pretrain.masking import block_mask
+from lib.encoders.architecture import STEM_VIT, VIT, build, vit_arguments
+from lib.pretrain.mae import MAE
+from lib.pretrain.masking import blank, block_mask
+from lib.pretrain.simmim import SimMIM
 
 
 def masks(n, grid, rate, block=2, seed=0):
@@ -89,3 +92,26 @@ def test_images_differ_and_the_seed_decides():
 def test_refuses_a_rate_that_is_no_share(rate):
     with pytest.raises(ValueError, match=rf"share in \(0, 1\), got {rate}"):
         masks(1, (7, 7), rate)
+
+
+@pytest.mark.parametrize("architecture", [VIT, STEM_VIT])
+def test_visible_patches_know_nothing_of_masked_pixels(architecture):
+    """No stem looks into what is masked: the prediction is the same whatever the masked pixels
+    are."""
+    torch.manual_seed(0)
+    encoder = build(architecture, vit_arguments("ti", 3, 64, 8)).eval()
+    images, mask = torch.randn(2, 3, 64, 64), masks(2, (8, 8), 0.6)
+    other = torch.where(
+        blank(torch.ones_like(images), mask, (8, 8)) == 0, torch.randn_like(images), images
+    )
+    assert not torch.equal(images, other)
+    for model in (SimMIM(encoder, 48), MAE(encoder, 48).eval()):
+        assert torch.equal(model.reconstruct(images, mask), model.reconstruct(other, mask))
+
+
+def test_blank_pixels_equal_a_loop():
+    images, mask = torch.rand(2, 1, 6, 4) + 1, torch.rand(2, 6) < 0.5
+    found = blank(images, mask, (3, 2))
+    for n, row, column in product(range(2), range(6), range(4)):
+        hidden = mask[n, row // 2 * 2 + column // 2]
+        assert found[n, 0, row, column] == (0 if hidden else images[n, 0, row, column])
