@@ -11,17 +11,24 @@ from tqdm import tqdm
 
 from lib.bench.clock import least_seconds
 from lib.data.fashion import load_fashion
+from lib.data.images import Images
 from lib.encoders.observe import unfused
-from lib.pretrain.methods import METHODS, RESNET, objective_for, small_encoder
+from lib.pretrain.methods import METHODS, PROJECTION, RESNET, objective_for, small_encoder
 from lib.pretrain.recipe import Recipe, optimizer_for, seeded
 from lib.pretrain.trainer import descend
 
-Pair = tuple[str, str]
-TRAININGS: tuple[Pair, ...] = (
-    *((method, "s") for method in ("simmim", "mae", "moco-v3", "hybrid", "dino", "supervised")),
-    *((method, RESNET) for method in ("simclr", "byol", "simsiam", "moco-v3")),
-)  # fmt: skip
-SIMMIM, MOCO = ("simmim", "s"), ("moco-v3", "s")
+Training = tuple[str, str, str]  # objective, size of the encoder, images
+GARMENTS, PHOTOGRAPHS = "garments", "photographs"
+TRAININGS: tuple[Training, ...] = tuple(
+    (method, size, images)
+    for images in (GARMENTS, PHOTOGRAPHS)
+    for size, methods in {
+        "s": ("simmim", "mae", "moco-v3", "hybrid", "dino", "supervised"),
+        RESNET: ("simclr", "byol", "simsiam", "moco-v3"),
+    }.items()
+    for method in methods
+)
+SIMMIM, MOCO = ("simmim", "s", GARMENTS), ("moco-v3", "s", GARMENTS)
 # SimMIM passes 3 times through the encoder, MoCo v3 8 times: 2 views × (3 + 1)
 AIM_SIMMIM, AIM_MOCO, SHARE_MOCO = 0.45, 0.9, 3 / 8
 MATRIX_SIDES = (256, 512, 1024)
@@ -54,16 +61,21 @@ class Step:
     Args:
         method: of :data:`METHODS`.
         size: of the encoder.
+        images: garments, or noise of the size of photographs, for encoders with a convolutional
+            stem.
         batch_size: images.
     """
 
-    def __init__(self, method: str, size: str, batch_size: int):
+    def __init__(self, method: str, size: str, images: str, batch_size: int):
         torch.manual_seed(0)
-        self.batch = load_fashion("test").subset(torch.arange(batch_size))
-        weight = 0.4 if method == "hybrid" else None
-        self.objective = objective_for(
-            method, small_encoder(size)[0], len(self.batch.classes), weight
+        garments = load_fashion("test").subset(torch.arange(batch_size))
+        photographs = Images(torch.rand(batch_size, 3, 64, 64), garments.labels, None, ("",) * 10)
+        self.batch = garments if images == GARMENTS else photographs
+        encoder, *_ = small_encoder(
+            size, images == PHOTOGRAPHS, PROJECTION if images == GARMENTS else "convolutional"
         )
+        weight = 0.4 if method == "hybrid" else None
+        self.objective = objective_for(method, encoder, len(self.batch.classes), weight)
         self.recipe = Recipe(batch_size, batch_size, weight_decay=METHODS[method].weight_decay)
         self.optimizer = optimizer_for(self.objective, self.recipe)
 
@@ -109,16 +121,16 @@ def where_time_goes(step: Callable[[], None]) -> dict[str, float]:
 
 
 def measure(
-    trainings: tuple[Pair, ...] = TRAININGS, batch_size: int = 64, rounds: int = 3
+    trainings: tuple[Training, ...] = TRAININGS, batch_size: int = 64, rounds: int = 3
 ) -> tuple[float, pd.DataFrame, pd.DataFrame]:
     """Speed of each training.
 
     Returns:
-        the peak in operations per second; by (objective, encoder): images and operations per second
+        the peak in operations per second; by (objective, encoder, images): images and operations per second
         and their share of the peak; and the shares of a step's time.
     """
     products = {side: matrix_product(side) for side in MATRIX_SIDES}
-    steps: dict[Pair, Step] = {pair: Step(*pair, batch_size) for pair in trainings}
+    steps: dict[Training, Step] = {pair: Step(*pair, batch_size) for pair in trainings}
     shares, flops = {}, {}
     for pair, step in tqdm(steps.items(), desc="profiles", leave=False):
         step()
