@@ -2,6 +2,7 @@
 tokens."""
 
 import numpy as np
+import torch
 
 from lib.data.mosaic import BACKGROUND, Mosaic
 from lib.encoders.encoder import Encoder
@@ -25,8 +26,8 @@ def frozen_segmentation(
     """Linear probe of the frozen patch tokens after the final norm: one logistic regression for all
     places.
 
-    Position embeddings are interpolated to the mosaic's grid. The last fifth of the training
-    mosaics chooses the regularisation.
+    Position embeddings are interpolated to the mosaic's grid. Cross-validation over mosaics
+    chooses the regularisation.
 
     Args:
         encoder: with patch tokens, of the labels' patch size.
@@ -40,9 +41,9 @@ def frozen_segmentation(
         ValueError: a patch size that differs from the labels'.
     """
     _check(encoder, train), _check(encoder, test)
-    probe = fit_linear_probe(
-        encoder.patch_tokens(train.images).flatten(0, 1), train.patch_labels.flatten()
-    )
+    tokens = encoder.patch_tokens(train.images)
+    mosaics = torch.arange(len(tokens)).repeat_interleave(tokens.shape[1])
+    probe = fit_linear_probe(tokens.flatten(0, 1), train.patch_labels.flatten(), groups=mosaics)
     predicted = probe.predict(encoder.patch_tokens(test.images).flatten(0, 1).numpy())
     return confusion_matrices(
         predicted.reshape(test.patch_labels.shape), test.patch_labels.numpy(), classes

@@ -32,7 +32,9 @@ def test_frozen_tokens_equal_a_linear_probe_of_every_patch(plain):
     found = frozen_segmentation(plain, train, test, CLASSES)
     assert found.shape == (6, CLASSES, CLASSES) and (found.sum((1, 2)) == 64).all()
     probe = fit_linear_probe(
-        plain.patch_tokens(train.images).reshape(-1, 24), train.patch_labels.reshape(-1)
+        plain.patch_tokens(train.images).reshape(-1, 24),
+        train.patch_labels.reshape(-1),
+        groups=torch.arange(10).repeat_interleave(64),
     )
     for i in range(6):
         predicted = probe.predict(plain.patch_tokens(test.images[i : i + 1])[0].numpy()).reshape(
