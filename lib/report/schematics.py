@@ -90,7 +90,7 @@ def contrastive_learning() -> str:
         f'<circle cx="304" cy="85" r="44" class="line {CL}"/>',
         dot(283, 46, CL), dot(314, 42, CL), arrow(308, 52, 289, 56, CL), text(356, 26, "one image: together", "end"),
         dot(269, 112), dot(333, 118), dot(346, 74), arrow(304, 78, 276, 105, "dashed"), arrow(304, 78, 328, 110, "dashed"),
-        text(262, 150, "other images: apart", "start"),
+        text(356, 150, "other images: apart", "end"),
     ])  # fmt: skip
 
 
