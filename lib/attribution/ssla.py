@@ -4,6 +4,7 @@ SSLA (2025), Theorem 1 and Algorithm 1, https://openreview.net/forum?id=2bEjhK2v
 released.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,6 +51,34 @@ def _move(
     return torch.where(root_mean_square > 0, step_size * gradient / root_mean_square, 0)
 
 
+def walk(
+    encoder: Encoder,
+    images: Tensor,
+    mean_views: Tensor,
+    steps: int,
+    step_rule: StepRule = "pixel",
+    step_size: float = 0.0,
+    epsilon: float = 1.0,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The path of :func:`ssla` point by point: x_t, the attribution summed before it, S(x_t).
+
+    t = 0, …, T; arguments as there.
+    """
+    low, high = (images - epsilon).clamp(min=0), (images + epsilon).clamp(max=1)
+    x, attribution = images.clone(), torch.zeros_like(images)
+    for _ in range(steps):
+        x.requires_grad_()
+        score = invariance_score(encoder, x, mean_views)
+        (gradient,) = torch.autograd.grad(score.sum(), x)
+        x = x.detach()
+        yield x, attribution, score.detach()
+        moved = (x - _move(gradient, images, steps, step_rule, step_size)).clamp(low, high)
+        attribution, x = attribution + gradient * (x - moved), moved
+    with torch.no_grad():
+        score = invariance_score(encoder, x, mean_views)
+    yield x, attribution, score
+
+
 def _path(
     encoder: Encoder,
     images: Tensor,
@@ -59,19 +88,10 @@ def _path(
     step_size: float,
     epsilon: float,
 ) -> SSLAResult:
-    low, high = (images - epsilon).clamp(min=0), (images + epsilon).clamp(max=1)
-    x, attribution, scores = images.clone(), torch.zeros_like(images), []
-    for _ in range(steps):
-        x.requires_grad_()
-        score = invariance_score(encoder, x, mean_views)
-        (gradient,) = torch.autograd.grad(score.sum(), x)
-        x = x.detach()
-        moved = (x - _move(gradient, images, steps, step_rule, step_size)).clamp(low, high)
-        attribution += gradient * (x - moved)
-        x = moved
-        scores.append(score.detach())
-    with torch.no_grad():
-        scores.append(invariance_score(encoder, x, mean_views))
+    scores = []
+    points = walk(encoder, images, mean_views, steps, step_rule, step_size, epsilon)
+    for _, attribution, score in points:  # noqa: B007
+        scores.append(score)
     return SSLAResult(attribution, torch.stack(scores, 1))
 
 
