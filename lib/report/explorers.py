@@ -39,9 +39,9 @@ def coded(values: Tensor | np.ndarray) -> str:
     return base64.b64encode((array.clip(0, 1) * 255).round().astype(np.uint8).tobytes()).decode()
 
 
-def small(images: Tensor) -> Tensor:
-    """Images ``(…, height, width)`` of ``SIDE`` pixels at most, by averaging."""
-    side = min(SIDE, images.shape[-1])
+def small(images: Tensor, most: int = SIDE) -> Tensor:
+    """Images ``(…, height, width)`` of ``most`` pixels at most, by averaging."""
+    side = min(most, images.shape[-1])
     return adaptive_avg_pool2d(images.flatten(0, -4), side).unflatten(0, images.shape[:-3])
 
 
@@ -92,8 +92,9 @@ def explorer(kind: str, title: str, data: dict, still: Figure, alt: str, table: 
     )
 
 
-def image_data(images: Images, count: int) -> dict:
-    shown = small(images.images[:count])
+def image_data(images: Images, count: int, side: int = SIDE) -> dict:
+    """The first ``count`` images as JSON data: pixels as base64, and the name of each one's class."""
+    shown = small(images.images[:count], side)
     names = [images.classes[label] if images.classes else "image" for label in images.labels[:count].tolist()]
     return {
         "size": [shown.shape[2], shown.shape[3], shown.shape[1]],

@@ -86,7 +86,7 @@ def encoder_explorer(names: Sequence[str], images: Images, labels: dict[str, str
         raise ValueError(f"expected encoders of one input (size, channels, patch), got {sorted(inputs)}")
     size = sum((root / f"{name}.safetensors").stat().st_size for name in names) * 4 / 3 / 1e6
     listed = [{"name": name, "label": labels[name], "card": cards[name], "script": script_of(name)} for name in names]
-    data = image_data(images, len(images)) | {"encoders": listed, "megabytes": round(size, 1)}
+    data = image_data(images, len(images), next(iter(inputs))[0]) | {"encoders": listed, "megabytes": round(size, 1)}
     facts = [{"encoder": labels[n], "parameters": sum(p.numel() for p in e.model.parameters()), "pixels": c["size"]} for (n, e), c in zip(encoders.items(), cards.values(), strict=True)]
     still = strips({"image": [x.movedim(0, -1).squeeze(-1).numpy() for x in images.images]})
     how = "Nothing is sent anywhere: the encoders run in this page. Draw on black or drop a picture, then choose a patch."
