@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars"
 HELPERS = """
@@ -28,7 +30,10 @@ if (document.readyState !== "complete") await new Promise((done) => addEventList
 await wait(200);
 let found;
 try { found = await (async () => { %s })(); } catch (error) { found = { error: String(error.stack) }; }
-out.textContent = JSON.stringify({ found, problems, requests: performance.getEntriesByType("resource").map((entry) => entry.name) });
+const loaded = [...document.querySelectorAll("script[src], img[src], link[rel=stylesheet]")];
+const requests = loaded.map((node) => node.src || node.href).filter((address) => !address.startsWith("data:"));
+requests.push(...performance.getEntriesByType("resource").map((entry) => entry.name));
+out.textContent = JSON.stringify({ found, problems, requests });
 document.body.append(out);
 </script>"""
 
@@ -44,16 +49,33 @@ def ask(page: Path, script: str, width: int = 1280, seconds: int = 60) -> dict:
     text = page.read_text(encoding="utf-8")
     head, body = HELPERS, ASK % script
     probe, frame = page.with_name(f"probe-{page.name}"), page.with_name(f"frame-{page.name}")
-    probe.write_text((text.replace("<head>", f"<head>{head}", 1) if "<head>" in text else head + text).replace("</body>", "") + body, encoding="utf-8")
+    probe.write_text(
+        (text.replace("<head>", f"<head>{head}", 1) if "<head>" in text else head + text).replace(
+            "</body>", ""
+        )
+        + body,
+        encoding="utf-8",
+    )
     frame.write_text(
         f'<!doctype html><body style="margin:0"><iframe src="{probe.name}" width="{width}" height="900" style="border:0"></iframe><script>'
         "const seen = setInterval(() => { const found = document.querySelector('iframe').contentDocument?.getElementById('found');"
         " if (found) { clearInterval(seen); document.body.append(found.cloneNode(true)); } }, 100);</script>",
         encoding="utf-8",
     )
-    flags = [*FLAGS.split(), "--allow-file-access-from-files", f"--window-size={max(width, 500)},900", f"--virtual-time-budget={seconds * 1000}"]
+    flags = [
+        *FLAGS.split(),
+        "--allow-file-access-from-files",
+        f"--window-size={max(width, 500)},900",
+        f"--virtual-time-budget={seconds * 1000}",
+    ]
     try:
-        command = [CHROMIUM, *flags, f"--user-data-dir={page.parent / 'browser'}", "--dump-dom", frame.as_uri()]
+        command = [
+            CHROMIUM,
+            *flags,
+            f"--user-data-dir={page.parent / 'browser'}",
+            "--dump-dom",
+            frame.as_uri(),
+        ]
         dom = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
     finally:
         probe.unlink()

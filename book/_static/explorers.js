@@ -81,7 +81,7 @@
 
   // an image whose patches can be chosen by mouse, finger and arrow keys
   function picker(data, start, input) {
-    const [rows, columns] = data.grid, canvas = map("");
+    const [rows, columns] = data.grid, canvas = make("canvas", { "aria-hidden": "true" });
     const node = make("div", { class: "picker", tabindex: 0, role: "application", "aria-roledescription": "patch picker" }, canvas);
     const square = make("span", { class: "query", "aria-hidden": "true" });
     node.append(square);
@@ -251,7 +251,7 @@
 
     tokens(root, data) {
       let encoder = 0, chosen = 0;
-      const patches = data.grid[0] * data.grid[1], canvas = map("token map"), said = make("p", { "aria-live": "polite" });
+      const patches = data.grid[0] * data.grid[1], canvas = make("canvas", { "aria-hidden": "true" }), said = make("p", { "aria-live": "polite" });
       const node = make("div", { class: "cloud", tabindex: 0, role: "application", "aria-roledescription": "token map" }, canvas);
       const thumb = map("image of the chosen token"), square = make("span", { class: "query", "aria-hidden": "true" }), holder = make("div", { class: "picker small" }, thumb, square);
       const side = 640, points = data.encoders.map((e) => {

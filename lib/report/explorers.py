@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from lib.attribution.mask_and_attack import STRATEGIES, Attack, perturb, protection_order
 from lib.attribution.invariance_score import invariance_score
+from lib.attribution.mask_and_attack import STRATEGIES, Attack, perturb, protection_order
 from lib.attribution.ranking import feature_count
 from lib.attribution.ssla import walk
 from lib.data.draws import draws
@@ -61,17 +61,29 @@ def picture(figure: Figure) -> str:
 def strips(rows: dict[str, Sequence[np.ndarray]]) -> Figure:
     """Small maps in labelled rows, each on a scale of its own."""
     most = max(len(maps) for maps in rows.values())
-    figure, axes = plt.subplots(len(rows), most, figsize=(0.75 * most + 1.6, 0.85 * len(rows) + 0.2), squeeze=False)
+    figure, axes = plt.subplots(
+        len(rows), most, figsize=(0.75 * most + 1.6, 0.85 * len(rows) + 0.2), squeeze=False
+    )
     for row, (label, maps) in zip(axes, rows.items(), strict=True):
         for axis in row:
             axis.axis("off")
         for axis, values in zip(row, maps, strict=False):
             axis.imshow(values, cmap="inferno" if np.ndim(values) == 2 else None)
-        row[0].text(-0.1, 0.5, label.replace(", ", ",\n"), transform=row[0].transAxes, ha="right", va="center", fontsize=9)
+        row[0].text(
+            -0.1,
+            0.5,
+            label.replace(", ", ",\n"),
+            transform=row[0].transAxes,
+            ha="right",
+            va="center",
+            fontsize=9,
+        )
     return figure
 
 
-def explorer(kind: str, title: str, data: dict, still: Figure, alt: str, table: pd.DataFrame, how: str) -> HTML:
+def explorer(
+    kind: str, title: str, data: dict, still: Figure, alt: str, table: pd.DataFrame, how: str
+) -> HTML:
     """The HTML of an explorer.
 
     Args:
@@ -82,7 +94,9 @@ def explorer(kind: str, title: str, data: dict, still: Figure, alt: str, table: 
         table: the numbers behind the picture.
         how: one sentence: what to do, what to see.
     """
-    rows = table.to_html(index=False, border=0, classes="study", float_format=lambda v: f"{v:.3g}".replace("-", "−"))
+    rows = table.to_html(
+        index=False, border=0, classes="study", float_format=lambda v: f"{v:.3g}".replace("-", "−")
+    )
     written = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return HTML(
         f'<section class="explorer" data-explorer="{kind}" aria-label="{escape(title)}"><p class="how"><strong>{escape(title)}{"" if title.endswith("?") else "."}</strong> {escape(how)}</p>'
@@ -95,10 +109,15 @@ def explorer(kind: str, title: str, data: dict, still: Figure, alt: str, table: 
 def image_data(images: Images, count: int, side: int = SIDE) -> dict:
     """The first ``count`` images as JSON data: pixels as base64, and the name of each one's class."""
     shown = small(images.images[:count], side)
-    names = [images.classes[label] if images.classes else "image" for label in images.labels[:count].tolist()]
+    names = [
+        images.classes[label] if images.classes else "image"
+        for label in images.labels[:count].tolist()
+    ]
     return {
         "size": [shown.shape[2], shown.shape[3], shown.shape[1]],
-        "images": [{"pixels": coded(x), "label": name} for x, name in zip(shown, names, strict=True)],
+        "images": [
+            {"pixels": coded(x), "label": name} for x, name in zip(shown, names, strict=True)
+        ],
     }
 
 
@@ -118,7 +137,9 @@ def _middle(grid: tuple[int, int]) -> list[int]:
     return [grid[0] // 2, grid[1] // 2]
 
 
-def _attention(encoders: Sequence[Encoder], images: Images, labels: dict[str, str]) -> tuple[dict, Figure, pd.DataFrame]:
+def _attention(
+    encoders: Sequence[Encoder], images: Images, labels: dict[str, str]
+) -> tuple[dict, Figure, pd.DataFrame]:
     count = _fitting(images.images, encoders)
     grids = {e.grid(images.images) for e in encoders}
     if len(grids) != 1:
@@ -133,7 +154,12 @@ def _attention(encoders: Sequence[Encoder], images: Images, labels: dict[str, st
             {"label": labels[e.name], "depth": e.depth, "maps": [coded(m.clamp(min=0).sqrt()) for m in maps[e.name]]} for e in encoders
         ],
     }  # fmt: skip
-    still = strips({labels[n]: [m.unflatten(0, grid).numpy() for m in found[0][:, at]] for n, found in maps.items()})
+    still = strips(
+        {
+            labels[n]: [m.unflatten(0, grid).numpy() for m in found[0][:, at]]
+            for n, found in maps.items()
+        }
+    )
     rows = [
         {"encoder": labels[name], "block": block + 1, "largest share": share.max().item(), "row": int(share.argmax()) // grid[1] + 1,
          "column": int(share.argmax()) % grid[1] + 1, "share on itself": share[at].item()}
@@ -159,7 +185,12 @@ def attention_explorer(encoders: Sequence[Encoder], images: Images, labels: dict
     return explorer("attention", "Where does a patch look?", data, still, alt, table, how)
 
 
-def hybrid_explorer(encoders: Sequence[Encoder], images: Images, weights: Sequence[float], readings: dict[str, Sequence[float]]) -> HTML:
+def hybrid_explorer(
+    encoders: Sequence[Encoder],
+    images: Images,
+    weights: Sequence[float],
+    readings: dict[str, Sequence[float]],
+) -> HTML:
     """Turn λ of the hybrid loss and see attention and accuracies change.
 
     Args:
@@ -175,15 +206,28 @@ def hybrid_explorer(encoders: Sequence[Encoder], images: Images, weights: Sequen
     if set(lengths.values()) != {len(encoders)}:
         raise ValueError(f"expected one value for each of {len(encoders)} encoders, got {lengths}")
     labels = {e.name: f"λ = {w:g}" for e, w in zip(encoders, weights, strict=True)}
-    data, still, table = _attention(encoders, images.subset(torch.arange(min(len(images), 3))), labels)
-    data |= {"weights": list(weights), "readings": {name: rounded(values) for name, values in readings.items()}}
-    scores = pd.DataFrame({"λ": list(weights), **{name: list(values) for name, values in readings.items()}})
+    data, still, table = _attention(
+        encoders, images.subset(torch.arange(min(len(images), 3))), labels
+    )
+    data |= {
+        "weights": list(weights),
+        "readings": {name: rounded(values) for name, values in readings.items()},
+    }
+    scores = pd.DataFrame(
+        {"λ": list(weights), **{name: list(values) for name, values in readings.items()}}
+    )
     how = "Move λ from masked image modelling alone (0) to contrastive learning alone (1), and choose a patch: its attention and the two accuracies follow."
     alt = "Rows of attention maps of the middle patch, one row a share λ of the contrastive loss, one map a block."
     return explorer("hybrid", "From one loss to the other", data, still, alt, scores, how)
 
 
-def path_explorer(encoders: Sequence[Encoder], images: Images, mean_views: dict[str, Tensor], steps: int, labels: dict[str, str]) -> HTML:
+def path_explorer(
+    encoders: Sequence[Encoder],
+    images: Images,
+    mean_views: dict[str, Tensor],
+    steps: int,
+    labels: dict[str, str],
+) -> HTML:
     """Walk along SSLA's path with a slider.
 
     Args:
@@ -196,14 +240,28 @@ def path_explorer(encoders: Sequence[Encoder], images: Images, mean_views: dict[
     shown, rows, strip = [], [], {}
     for e in encoders:
         points = list(walk(e, images.images, mean_views[e.name], steps))
-        path, attribution, scores = (torch.stack(part, 1) for part in zip(*points, strict=True))  # (images, steps + 1, …)
-        sums, seen, maps = attribution.flatten(2).sum(2), small(path), small(attribution.sum(2, keepdim=True))[:, :, 0]
+        path, attribution, scores = (
+            torch.stack(part, 1) for part in zip(*points, strict=True)
+        )  # (images, steps + 1, …)
+        sums, seen, maps = (
+            attribution.flatten(2).sum(2),
+            small(path),
+            small(attribution.sum(2, keepdim=True))[:, :, 0],
+        )
         runs = [
-            {"images": coded(x), "attributions": coded(a / a.max().clamp(min=1e-12)), "scores": rounded(s), "sums": rounded(total)}
+            {
+                "images": coded(x),
+                "attributions": coded(a / a.max().clamp(min=1e-12)),
+                "scores": rounded(s),
+                "sums": rounded(total),
+            }
             for x, a, s, total in zip(seen, maps, scores, sums, strict=True)
         ]
         shown.append({"label": labels[e.name], "family": e.family, "runs": runs})
-        strip[labels[e.name]] = [*(x.movedim(0, -1).squeeze(-1).numpy() for x in seen[0, [0, -1]]), maps[0, -1].numpy()]
+        strip[labels[e.name]] = [
+            *(x.movedim(0, -1).squeeze(-1).numpy() for x in seen[0, [0, -1]]),
+            maps[0, -1].numpy(),
+        ]
         rows += [
             {"encoder": labels[e.name], "step": t, "score": s, "attribution sums to": total}
             for t, (s, total) in enumerate(zip(scores[0].tolist(), sums[0].tolist(), strict=True))
@@ -214,7 +272,15 @@ def path_explorer(encoders: Sequence[Encoder], images: Images, mean_views: dict[
     return explorer("path", "SSLA, step by step", data, strips(strip), alt, pd.DataFrame(rows), how)
 
 
-def attacked(encoder: Encoder, image: Tensor, attribution: Tensor, rates: Sequence[float], attack: Attack, index: int, seed: int = 0) -> dict[str, dict]:
+def attacked(
+    encoder: Encoder,
+    image: Tensor,
+    attribution: Tensor,
+    rates: Sequence[float],
+    attack: Attack,
+    index: int,
+    seed: int = 0,
+) -> dict[str, dict]:
     """What :func:`lib.attribution.mask_and_attack.mask_and_attack` scores, with the attacked images themselves, for one image.
 
     Args:
@@ -231,22 +297,40 @@ def attacked(encoder: Encoder, image: Tensor, attribution: Tensor, rates: Sequen
         width)``; ``scores`` ``(rates,)``.
     """
     indices, found = torch.tensor([index]), {}
-    anchors = torch.nn.functional.normalize(encoder.representations(image[None]), dim=1).expand(len(rates), -1)
+    anchors = torch.nn.functional.normalize(encoder.representations(image[None]), dim=1).expand(
+        len(rates), -1
+    )
     clean = image.expand(len(rates), -1, -1, -1)
     entries = image.numel()
-    noise = (draws(indices, 2 * entries, seed)[:, entries:].to(clean) * 2 - 1).reshape(1, *image.shape).expand_as(clean)
+    noise = (
+        (draws(indices, 2 * entries, seed)[:, entries:].to(clean) * 2 - 1)
+        .reshape(1, *image.shape)
+        .expand_as(clean)
+    )
     for strategy in STRATEGIES:
         order = protection_order(image[None], attribution[None], strategy, indices, seed)
-        counts = torch.tensor([feature_count(rate, order[0].numel()) for rate in rates]).reshape(-1, 1, 1, 1)
+        counts = torch.tensor([feature_count(rate, order[0].numel()) for rate in rates]).reshape(
+            -1, 1, 1, 1
+        )
         protected = order < counts
         x = perturb(encoder, clean, anchors, ~protected, attack, noise)
         with torch.no_grad():
             scores = invariance_score(encoder, x, anchors)
-        found[strategy] = {"protected_from": len(rates) - protected.sum(0)[0], "images": x, "scores": scores}
+        found[strategy] = {
+            "protected_from": len(rates) - protected.sum(0)[0],
+            "images": x,
+            "scores": scores,
+        }
     return found
 
 
-def attack_explorer(encoders: Sequence[Encoder], images: Images, results: dict[str, list[dict]], rates: Sequence[float], labels: dict[str, str]) -> HTML:
+def attack_explorer(
+    encoders: Sequence[Encoder],
+    images: Images,
+    results: dict[str, list[dict]],
+    rates: Sequence[float],
+    labels: dict[str, str],
+) -> HTML:
     """Protect a share of the pixels, attack the rest.
 
     Args:
@@ -271,9 +355,16 @@ def attack_explorer(encoders: Sequence[Encoder], images: Images, results: dict[s
         ]  # fmt: skip
         runs.append({"label": labels[e.name], "runs": own})
         first = results[e.name][0]
-        strip[labels[e.name]] = [small(r["images"])[half].movedim(0, -1).squeeze(-1).numpy() for r in first.values()]
+        strip[labels[e.name]] = [
+            small(r["images"])[half].movedim(0, -1).squeeze(-1).numpy() for r in first.values()
+        ]
         rows += [
-            {"encoder": labels[e.name], "share protected": rate, **{s: r["scores"][k].item() for s, r in first.items()}} for k, rate in enumerate(rates)
+            {
+                "encoder": labels[e.name],
+                "share protected": rate,
+                **{s: r["scores"][k].item() for s, r in first.items()},
+            }
+            for k, rate in enumerate(rates)
         ]
     data = {**image_data(images, len(images)), "rates": list(rates), "encoders": runs}
     how = "Choose how many pixels are protected: left what is protected, right the attacked image, and below what is left of the similarity."
@@ -286,7 +377,13 @@ def _nearest(values: Tensor) -> Tensor:
     return torch.nn.functional.interpolate(values[None, None].float(), size=side)[0, 0]
 
 
-def token_explorer(points: dict[str, np.ndarray], tokens: dict[str, Tensor], images: Images, grid: tuple[int, int], labels: dict[str, str]) -> HTML:
+def token_explorer(
+    points: dict[str, np.ndarray],
+    tokens: dict[str, Tensor],
+    images: Images,
+    grid: tuple[int, int],
+    labels: dict[str, str],
+) -> HTML:
     """The token map, with the image and patch of the token under the pointer.
 
     Args:
@@ -297,20 +394,39 @@ def token_explorer(points: dict[str, np.ndarray], tokens: dict[str, Tensor], ima
         labels: encoder -> name to show.
     """
     present = sorted(set(images.labels.tolist()))
-    data = image_data(images, len(images)) | {"grid": list(grid), "classes": [images.classes[c] for c in present]}
+    data = image_data(images, len(images)) | {
+        "grid": list(grid),
+        "classes": [images.classes[c] for c in present],
+    }
     for image, label in zip(data["images"], images.labels.tolist(), strict=True):
         image["class"] = present.index(label)
     mean = {name: float(np.mean(image_silhouette(t))) for name, t in tokens.items()}
-    data["encoders"] = [{"label": labels[n], "points": rounded(p.reshape(-1), 1), "silhouette": round(mean[n], 4)} for n, p in points.items()]
+    data["encoders"] = [
+        {"label": labels[n], "points": rounded(p.reshape(-1), 1), "silhouette": round(mean[n], 4)}
+        for n, p in points.items()
+    ]
     figure, axes = plt.subplots(1, len(points), figsize=(2.4 * len(points), 2.6), squeeze=False)
     for axis, (name, p) in zip(axes[0], points.items(), strict=True):
         for c, marker in zip(present, "os^vDP*X<>", strict=False):
             axis.scatter(*p[images.labels.numpy() == c].reshape(-1, 2).T, s=4, marker=marker)
         axis.set_title(labels[name], fontsize=9)
         axis.axis("off")
-    table = pd.DataFrame({"encoder": [labels[n] for n in mean], "silhouette of the images shown": list(mean.values())})
+    table = pd.DataFrame(
+        {
+            "encoder": [labels[n] for n in mean],
+            "silhouette of the images shown": list(mean.values()),
+        }
+    )
     how = "Point at a token, or use the arrow keys: its image and patch appear, and the other tokens of that image grow."
-    return explorer("tokens", "Whose token is that?", data, figure, "Scatter plots of tokens, one an encoder, with one kind of mark a class.", table, how)
+    return explorer(
+        "tokens",
+        "Whose token is that?",
+        data,
+        figure,
+        "Scatter plots of tokens, one an encoder, with one kind of mark a class.",
+        table,
+        how,
+    )
 
 
 def principal_directions(tokens: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -326,7 +442,7 @@ def principal_directions(tokens: Tensor, count: int) -> tuple[Tensor, Tensor]:
         ``(count, tokens)`` and all variances ``(min(tokens, width),)``.
 
     >>> coordinates, variances = principal_directions(torch.tensor([[0.0, 1.0], [2.0, 1.0]]), 1)
-    >>> coordinates.abs().tolist(), variances.round(decimals=4).tolist()
+    >>> coordinates.abs().round(decimals=4).tolist(), variances.round(decimals=4).tolist()
     ([[1.0, 1.0]], [2.0, 0.0])
     """
     u, s, _ = torch.linalg.svd(tokens.double() - tokens.double().mean(0), full_matrices=False)
@@ -335,7 +451,14 @@ def principal_directions(tokens: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return coordinates * largest.sign(), s.square() / (len(tokens) - 1)
 
 
-def direction_explorer(tokens: dict[str, Tensor], families: dict[str, str], images: Images, grid: tuple[int, int], labels: dict[str, str], count: int = 12) -> HTML:
+def direction_explorer(
+    tokens: dict[str, Tensor],
+    families: dict[str, str],
+    images: Images,
+    grid: tuple[int, int],
+    labels: dict[str, str],
+    count: int = 12,
+) -> HTML:
     """Main directions of an image's token cloud, one after the other, as maps over the image.
 
     Args:
@@ -354,12 +477,34 @@ def direction_explorer(tokens: dict[str, Tensor], families: dict[str, str], imag
             share = (variances / variances.sum())[:count]
             reach = coordinates.abs().amax(1, keepdim=True).clamp(min=1e-12)
             logs = (variances[:count].clamp(min=1e-12) / variances[0]).log10()
-            runs.append({"projections": coded(coordinates / reach / 2 + 0.5), "shares": rounded(share), "logs": rounded(logs, 3)})
+            runs.append(
+                {
+                    "projections": coded(coordinates / reach / 2 + 0.5),
+                    "shares": rounded(share),
+                    "logs": rounded(logs, 3),
+                }
+            )
             if image == 0:
                 strip[labels[name]] = [c.unflatten(0, grid).numpy() for c in coordinates[:6]]
-                rows += [{"encoder": labels[name], "direction": k + 1, "share of variance": s} for k, s in enumerate(share.tolist())]
+                rows += [
+                    {"encoder": labels[name], "direction": k + 1, "share of variance": s}
+                    for k, s in enumerate(share.tolist())
+                ]
         encoders.append({"label": labels[name], "family": families[name], "runs": runs})
-    data = {**image_data(images, len(images)), "grid": list(grid), "directions": count, "encoders": encoders}
+    data = {
+        **image_data(images, len(images)),
+        "grid": list(grid),
+        "directions": count,
+        "encoders": encoders,
+    }
     how = "Move from the first direction on: what do the tokens differ in most, what next? A cloud with many directions keeps showing patterns."
     alt = "One row an encoder: the tokens of the first image along their first six main directions, as maps over the patches."
-    return explorer("directions", "Along which directions do tokens differ?", data, strips(strip), alt, pd.DataFrame(rows), how)
+    return explorer(
+        "directions",
+        "Along which directions do tokens differ?",
+        data,
+        strips(strip),
+        alt,
+        pd.DataFrame(rows),
+        how,
+    )

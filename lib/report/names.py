@@ -34,14 +34,24 @@ def plain_names(encoders: list[str], root: Path = CHECKPOINTS) -> dict[str, str]
     >>> plain_names(["fashion/moco-v3-s", "fashion/moco-v3-r"])
     {'fashion/moco-v3-s': 'MoCo v3, ViT', 'fashion/moco-v3-r': 'MoCo v3, ResNet'}
     """
-    cards = {name: read_card(root / f"{name}.yaml") for name in encoders if (root / f"{name}.yaml").is_file()}
+    cards = {
+        name: read_card(root / f"{name}.yaml")
+        for name in encoders
+        if (root / f"{name}.yaml").is_file()
+    }
     names = {name: name for name in encoders}
     for method in dict.fromkeys(card.method for card in cards.values()):
         group = [name for name, card in cards.items() if card.method == method]
         label = dict.fromkeys(group, method)
         for facts in zip(*(_facts(cards[name]) for name in group), strict=True):
             if len(set(label.values())) < len(group) and len(set(facts)) > 1:
-                label |= {name: f"{label[name]}, {fact}" if fact else label[name] for name, fact in zip(group, facts, strict=True)}
+                label |= {
+                    name: f"{label[name]}, {fact}" if fact else label[name]
+                    for name, fact in zip(group, facts, strict=True)
+                }
         alike = len(set(label.values())) < len(group)
-        names |= {name: f"{label[name]}, {name.rpartition('/')[2]}" if alike else label[name] for name in group}
+        names |= {
+            name: f"{label[name]}, {name.rpartition('/')[2]}" if alike else label[name]
+            for name in group
+        }
     return names

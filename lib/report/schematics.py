@@ -10,8 +10,12 @@ from html import escape
 from IPython.display import HTML
 
 CL, MIM, MEASURED = "cl", "mim", "measured"  # classes of study.css
-WIDTH = 360  # of the view box, a phone's width: letters of 13 units are never smaller than on a phone
-GARMENT = "M30 8 L10 24 18 42 27 36 27 90 73 90 73 36 82 42 90 24 70 8 Q50 24 30 8Z"  # in a square of 100
+WIDTH = (
+    360  # of the view box, a phone's width: letters of 13 units are never smaller than on a phone
+)
+GARMENT = (
+    "M30 8 L10 24 18 42 27 36 27 90 73 90 73 36 82 42 90 24 70 8 Q50 24 30 8Z"  # in a square of 100
+)
 
 
 def text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "") -> str:
@@ -42,11 +46,15 @@ def dot(x: float, y: float, kind: str = "", radius: float = 4.5) -> str:
     return f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" class="dot {kind}"/>'
 
 
-def garment(x: float, y: float, side: float, kind: str = "", turn: float = 0, zoom: float = 1) -> str:
+def garment(
+    x: float, y: float, side: float, kind: str = "", turn: float = 0, zoom: float = 1
+) -> str:
     """A garment in a frame; ``turn`` degrees and ``zoom`` make it an augmented view."""
     scale = side / 100
     pose = f"translate({x:g} {y:g}) scale({scale:g})"
-    inside = f"rotate({turn:g} 50 50) translate({50 - 50 * zoom:g} {50 - 50 * zoom:g}) scale({zoom:g})"
+    inside = (
+        f"rotate({turn:g} 50 50) translate({50 - 50 * zoom:g} {50 - 50 * zoom:g}) scale({zoom:g})"
+    )
     body = f'<path d="{GARMENT}" class="garment" transform="{inside}"/>'
     return (
         f'<svg x="{x:g}" y="{y:g}" width="{side:g}" height="{side:g}" viewBox="0 0 100 100" class="{kind}">{body}</svg>'
@@ -54,7 +62,14 @@ def garment(x: float, y: float, side: float, kind: str = "", turn: float = 0, zo
     )
 
 
-def cells(x: float, y: float, side: float, count: int, opacity: Callable[[int, int], float], kind: str = "") -> str:
+def cells(
+    x: float,
+    y: float,
+    side: float,
+    count: int,
+    opacity: Callable[[int, int], float],
+    kind: str = "",
+) -> str:
     """A grid of ``count`` by ``count`` patches, each as opaque as ``opacity(row, column)`` says."""
     step = side / count
     return "".join(
@@ -77,7 +92,10 @@ HIDDEN = {(0, 1), (0, 3), (1, 0), (1, 2), (2, 1), (2, 3), (3, 0), (3, 2), (3, 3)
 def hidden_patches(x: float, y: float, side: float) -> str:
     """Hatched patches over an image, as a mask of masked image modelling."""
     step = side / 4
-    cover = (f'<rect x="{x + c * step:g}" y="{y + r * step:g}" width="{step:g}" height="{step:g}" class="hatched"/>' for r, c in sorted(HIDDEN))
+    cover = (
+        f'<rect x="{x + c * step:g}" y="{y + r * step:g}" width="{step:g}" height="{step:g}" class="hatched"/>'
+        for r, c in sorted(HIDDEN)
+    )
     return "".join(cover)
 
 
@@ -105,7 +123,10 @@ def masked_image_modelling() -> str:
 
 
 def ssla_path() -> str:
-    steps = [garment(8 + 66 * t, 16, 50, kind=f"fade{t}") + text(33 + 66 * t, 82, name) for t, name in enumerate(("x₀", "x₁", "x₂", "…", "x_T"))]
+    steps = [
+        garment(8 + 66 * t, 16, 50, kind=f"fade{t}") + text(33 + 66 * t, 82, name)
+        for t, name in enumerate(("x₀", "x₁", "x₂", "…", "x_T"))
+    ]
     moves = [arrow(60 + 66 * t, 41, 72 + 66 * t, 41) for t in range(4)]
     scores = [(60, 122), (110, 138), (165, 160), (220, 176), (300, 186)]
     return "".join([
@@ -119,7 +140,10 @@ def mask_and_attack() -> str:
     important = {(1, 1), (1, 2), (2, 1), (2, 2)}
     strength = {(r, c): 0.85 if (r, c) in important else 0.12 for r in range(4) for c in range(4)}
     rows = []
-    for y, words, shield in ((24, "important", important), (128, "unimportant", set(strength) - important)):
+    for y, words, shield in (
+        (24, "important", important),
+        (128, "unimportant", set(strength) - important),
+    ):
         rows += [
             cells(8, y, 56, 4, lambda r, c: strength[r, c], MEASURED), arrow(68, y + 28, 82, y + 28), garment(86, y, 56),
             "".join(f'<rect x="{86 + 14 * c}" y="{y + 14 * r}" width="14" height="14" class="shield"/>' for r, c in sorted(shield)),
@@ -128,15 +152,22 @@ def mask_and_attack() -> str:
         ]  # fmt: skip
     clean = arrow(270, 76, 338, 76) + arrow(270, 180, 338, 180)
     near, away = arrow(270, 76, 332, 58, f"bold {CL}"), arrow(270, 180, 300, 124, f"bold {MIM}")
-    words = text(356, 46, "stays near", "end") + text(356, 116, "turns away", "end") + text(352, 92, "f(x)", "end") + text(352, 196, "f(x)", "end")
+    words = (
+        text(356, 46, "stays near", "end")
+        + text(356, 116, "turns away", "end")
+        + text(352, 92, "f(x)", "end")
+        + text(352, 196, "f(x)", "end")
+    )
     return "".join([text(8, 16, "attribution", "start"), *rows, clean, near, away, words])
 
 
 def attention_distance() -> str:
-    grid = lambda x: cells(x, 26, 126, 6, lambda r, c: 0.06)  # noqa: E731
+    grid = lambda x: cells(x, 26, 126, 6, lambda r, c: 0.06)
     near, far = [(2, 1), (1, 2), (3, 2), (2, 3)], [(0, 5), (5, 5), (5, 0), (0, 0)]
-    centre = lambda x, r, c: (x + 21 * c + 10.5, 26 + 21 * r + 10.5)  # noqa: E731
-    draw = lambda x, ends, kind: "".join(arrow(*centre(x, 2, 2), *centre(x, *e), f"bold {kind}") for e in ends)  # noqa: E731
+    centre = lambda x, r, c: (x + 21 * c + 10.5, 26 + 21 * r + 10.5)
+    draw = lambda x, ends, kind: "".join(
+        arrow(*centre(x, 2, 2), *centre(x, *e), f"bold {kind}") for e in ends
+    )
     return "".join([
         grid(24), draw(24, near, MIM), dot(*centre(24, 2, 2)), text(87, 16, "short: looks around itself"),
         grid(210), draw(210, far, CL), dot(*centre(210, 2, 2)), text(273, 16, "long: looks everywhere"),
@@ -145,8 +176,8 @@ def attention_distance() -> str:
 
 
 def mutual_information() -> str:
-    diagonal = lambda r, c: 0.9 if r == c else 0.05  # noqa: E731
-    same = lambda r, c: 0.9 if c == 3 else 0.05  # noqa: E731
+    diagonal = lambda r, c: 0.9 if r == c else 0.05
+    same = lambda r, c: 0.9 if c == 3 else 0.05
     return "".join([
         text(92, 16, "each query its own keys"), cells(38, 28, 108, 6, diagonal, MIM), text(92, 154, "query tells key: high"),
         text(268, 16, "all queries the same keys"), cells(214, 28, 108, 6, same, CL), text(268, 154, "query tells nothing: 0"),
@@ -169,12 +200,34 @@ def token_shift() -> str:
     starts = [(40, 60), (70, 100), (100, 52), (120, 92), (60, 132)]
     ends = [(20, 40), (66, 130), (122, 26), (150, 112), (34, 152)]
     together = "".join(dot(x, y) + arrow(x, y, x + 34, y - 18, f"bold {CL}") for x, y in starts)
-    apart = "".join(dot(x + 186, y) + arrow(x + 186, y, a + 186, b, f"bold {MIM}") for (x, y), (a, b) in zip(starts, ends, strict=True))
-    return "".join([text(90, 16, "one shift for all tokens"), together, text(270, 16, "every token its own"), apart, text(180, 178, "tokens before self-attention, and where it moves them")])
+    apart = "".join(
+        dot(x + 186, y) + arrow(x + 186, y, a + 186, b, f"bold {MIM}")
+        for (x, y), (a, b) in zip(starts, ends, strict=True)
+    )
+    return "".join(
+        [
+            text(90, 16, "one shift for all tokens"),
+            together,
+            text(270, 16, "every token its own"),
+            apart,
+            text(180, 178, "tokens before self-attention, and where it moves them"),
+        ]
+    )
 
 
 def singular_spectrum() -> str:
-    cloud = [(-52, -20), (-34, -6), (-20, -16), (-6, 6), (8, -6), (20, 10), (34, 4), (50, 22), (-14, 12), (30, -12)]
+    cloud = [
+        (-52, -20),
+        (-34, -6),
+        (-20, -16),
+        (-6, 6),
+        (8, -6),
+        (20, 10),
+        (34, 4),
+        (50, 22),
+        (-14, 12),
+        (30, -12),
+    ]
     return "".join([
         text(80, 20, "tokens of one image"), *(dot(80 + x, 82 + y, "", 3.5) for x, y in cloud),
         arrow(80, 82, 142, 104, "bold"), arrow(80, 82, 69, 112, "bold"), text(150, 112, "1"), text(60, 124, "2"),
@@ -184,7 +237,10 @@ def singular_spectrum() -> str:
 
 
 def fourier_amplitude() -> str:
-    rings = "".join(f'<circle cx="226" cy="74" r="{r}" class="line{" bold" if r == 48 else ""}"/>' for r in (16, 32, 48))
+    rings = "".join(
+        f'<circle cx="226" cy="74" r="{r}" class="line{" bold" if r == 48 else ""}"/>'
+        for r in (16, 32, 48)
+    )
     return "".join([
         cells(8, 26, 96, 8, lambda r, c: (r * 7 + c * 5) % 8 / 10), text(6, 142, "feature over patches", "start"), arrow(112, 74, 168, 74),
         text(140, 64, "Fourier"), rings, dot(226, 74, CL, 5), text(226, 142, "frequencies"), arrow(230, 70, 286, 42, CL),
@@ -195,7 +251,10 @@ def fourier_amplitude() -> str:
 
 def linear_probe_or_fine_tuning() -> str:
     rows = []
-    for y, words, kind in ((18, "linear probe: encoder frozen", "dashed"), (104, "fine-tuning: everything moves", f"bold {MIM}")):
+    for y, words, kind in (
+        (18, "linear probe: encoder frozen", "dashed"),
+        (104, "fine-tuning: everything moves", f"bold {MIM}"),
+    ):
         rows += [text(8, y, words, "start"), garment(8, y + 10, 44), arrow(56, y + 32, 76, y + 32), box(80, y + 12, 92, 40, "encoder", kind),
                  arrow(176, y + 32, 200, y + 32), box(204, y + 12, 64, 40, "linear", f"bold {CL}"), arrow(272, y + 32, 296, y + 32),
                  text(300, y + 36, "class", "start")]  # fmt: skip
@@ -203,7 +262,9 @@ def linear_probe_or_fine_tuning() -> str:
 
 
 def cue_conflict() -> str:
-    stripes = f'<path d="{GARMENT}" class="garment hatched-fill" transform="translate(20 20) scale(.8)"/>'
+    stripes = (
+        f'<path d="{GARMENT}" class="garment hatched-fill" transform="translate(20 20) scale(.8)"/>'
+    )
     return "".join([
         stripes, '<rect x="20" y="20" width="80" height="80" class="frame"/>', text(60, 120, "shape of a top,"), text(60, 136, "texture of a bag"),
         arrow(112, 60, 140, 60), box(144, 38, 64, 44, "encoder"), arrow(212, 52, 240, 34), arrow(212, 68, 240, 92),
@@ -221,9 +282,41 @@ def hybrid_loss() -> str:
 
 
 def token_map() -> str:
-    tight = [(50, 60), (56, 68), (44, 66), (52, 52), (118, 48), (124, 56), (112, 58), (120, 66), (84, 112), (92, 118), (78, 120), (88, 106)]
-    shape = lambda x, y, i: dot(x, y) if i < 4 else f'<rect x="{x - 4}" y="{y - 4}" width="8" height="8" class="box"/>' if i < 8 else f'<path d="M{x} {y - 5} l5 9 h-10z" class="dot"/>'  # noqa: E731
-    mixed = [(46, 56), (112, 110), (80, 76), (124, 70), (60, 100), (96, 60), (78, 44), (120, 100), (50, 80), (98, 92), (88, 118), (110, 48)]
+    tight = [
+        (50, 60),
+        (56, 68),
+        (44, 66),
+        (52, 52),
+        (118, 48),
+        (124, 56),
+        (112, 58),
+        (120, 66),
+        (84, 112),
+        (92, 118),
+        (78, 120),
+        (88, 106),
+    ]
+    shape = lambda x, y, i: (
+        dot(x, y)
+        if i < 4
+        else f'<rect x="{x - 4}" y="{y - 4}" width="8" height="8" class="box"/>'
+        if i < 8
+        else f'<path d="M{x} {y - 5} l5 9 h-10z" class="dot"/>'
+    )
+    mixed = [
+        (46, 56),
+        (112, 110),
+        (80, 76),
+        (124, 70),
+        (60, 100),
+        (96, 60),
+        (78, 44),
+        (120, 100),
+        (50, 80),
+        (98, 92),
+        (88, 118),
+        (110, 48),
+    ]
     return "".join([
         text(90, 18, "clusters by image"), *(shape(x, y, i) for i, (x, y) in enumerate(tight)), text(270, 18, "images mingle"),
         *(shape(x + 184, y, i) for i, (x, y) in enumerate(mixed)), text(180, 154, "one mark a token; its form tells the image it is from"),
@@ -231,9 +324,23 @@ def token_map() -> str:
 
 
 def blocks_by_depth() -> str:
-    stack = "".join(box(96 + 40 * k, 40, 30, 56, str(k + 1)) + arrow(88 + 40 * k, 68, 95 + 40 * k, 68) for k in range(5))
-    probes = "".join(arrow(111 + 40 * k, 100, 111 + 40 * k, 124, MIM if k > 2 else CL) for k in range(5))
-    return "".join([garment(14, 40, 56), stack, text(196, 28, "blocks"), probes, box(96, 128, 190, 34, "the same question to each"), text(320, 100, "depth →", "middle")])
+    stack = "".join(
+        box(96 + 40 * k, 40, 30, 56, str(k + 1)) + arrow(88 + 40 * k, 68, 95 + 40 * k, 68)
+        for k in range(5)
+    )
+    probes = "".join(
+        arrow(111 + 40 * k, 100, 111 + 40 * k, 124, MIM if k > 2 else CL) for k in range(5)
+    )
+    return "".join(
+        [
+            garment(14, 40, 56),
+            stack,
+            text(196, 28, "blocks"),
+            probes,
+            box(96, 128, 190, 34, "the same question to each"),
+            text(320, 100, "depth →", "middle"),
+        ]
+    )
 
 
 def decoder_in_the_encoder() -> str:
@@ -245,7 +352,7 @@ def decoder_in_the_encoder() -> str:
 
 
 def object_overlap() -> str:
-    heat = lambda r, c: 0.8 if 1 <= r <= 4 and 2 <= c <= 3 else 0.15  # noqa: E731
+    heat = lambda r, c: 0.8 if 1 <= r <= 4 and 2 <= c <= 3 else 0.15
     return "".join([
         garment(14, 22, 96), text(62, 138, "garment (truth)"), text(134, 74, "∩"), cells(158, 22, 96, 6, heat, MEASURED), text(206, 138, "where it looks"),
         text(276, 74, "→"), text(290, 66, "share on", "start"), text(290, 82, "the object", "start"),
@@ -309,12 +416,19 @@ def schematic_svg(name: str) -> str:
         raise ValueError(f"name is one of {sorted(SCHEMATICS)}, got {name!r}")
     chosen = SCHEMATICS[name]
     own = f"schematic-{name.lower().replace(' ', '-')}"  # identifiers of a page must differ, and each drawing defines its arrow head
-    drawn = (DEFINITIONS + chosen.draw()).replace('id="', f'id="{own}-').replace("url(#", f"url(#{own}-")
-    hatched = f'<style>#{own} .hatched,#{own} .hatched-fill{{fill:url(#{own}-hatch)}}</style>'
+    drawn = (
+        (DEFINITIONS + chosen.draw())
+        .replace('id="', f'id="{own}-')
+        .replace("url(#", f"url(#{own}-")
+    )
+    hatched = f"<style>#{own} .hatched,#{own} .hatched-fill{{fill:url(#{own}-hatch)}}</style>"
     return f'<svg id="{own}" role="img" viewBox="0 0 {WIDTH} {chosen.height}" aria-label="{escape(chosen.alt)}">{hatched}{drawn}</svg>'
 
 
 def show_schematic(*names: str) -> HTML:
     """Schematics side by side, one below the other on a phone, each with its caption."""
-    parts = (f'<div class="schematic">{schematic_svg(name)}<p>{escape(SCHEMATICS[name].caption)}</p></div>' for name in names)
+    parts = (
+        f'<div class="schematic">{schematic_svg(name)}<p>{escape(SCHEMATICS[name].caption)}</p></div>'
+        for name in names
+    )
     return HTML(f'<div class="schematics">{"".join(parts)}</div>')

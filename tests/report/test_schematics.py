@@ -13,7 +13,9 @@ WIDE_FONT = FontProperties(family="DejaVu Sans")  # as wide as any that a page u
 
 
 def parsed(name):
-    return ElementTree.fromstring(schematic_svg(name).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+    return ElementTree.fromstring(
+        schematic_svg(name).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    )
 
 
 @pytest.mark.parametrize("name", SCHEMATICS)
@@ -35,7 +37,12 @@ def test_words_stay_inside_the_view_box(name):
 
 
 def test_identifiers_of_a_page_differ():
-    ids = [element.get("id") for name in SCHEMATICS for element in parsed(name).iter() if element.get("id")]
+    ids = [
+        element.get("id")
+        for name in SCHEMATICS
+        for element in parsed(name).iter()
+        if element.get("id")
+    ]
     assert len(ids) == len(set(ids))
 
 
