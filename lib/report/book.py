@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 
 from lib.report.claims import load_claims
+from lib.report.in_browser import encoders_asked_for, write_weights
 from lib.report.pages import foot, status_page, summary, verdicts_page
 from lib.report.verdicts import read_claims
 from lib.run.errors import StudyError
@@ -61,6 +62,13 @@ def with_foot(notebook: Path, record: dict) -> str:
     executed = nbformat.read(notebook, as_version=4)
     executed.cells.append(new_markdown_cell(foot(record), id="provenance"))
     return nbformat.writes(executed)
+
+
+def html_outputs(notebook: Path) -> str:
+    """All HTML that the cells of an executed notebook have put out."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return "".join(output.get("data", {}).get("text/html", "") for output in outputs)
 
 
 def assemble(
@@ -116,6 +124,9 @@ def assemble(
     for name, text in texts.items():
         write_if_changed(source / name, text)
     wanted |= {source / name for name in texts}
+    shown = "".join(html_outputs(executed_notebook(profile, name, root)) for name in notebooks)
+    for encoder in encoders_asked_for(shown):
+        wanted.add(write_weights(encoder, source / "_static", root / "data" / "checkpoints"))
     for path in source.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()

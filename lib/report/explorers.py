@@ -325,56 +325,49 @@ def attacked(
 
 
 def attack_explorer(
-    encoders: Sequence[Encoder],
-    images: Images,
-    results: dict[str, list[dict]],
-    rates: Sequence[float],
-    labels: dict[str, str],
+    results: dict[str, list[dict]], images: Images, rates: Sequence[float], labels: dict[str, str]
 ) -> HTML:
     """Protect a share of the pixels, attack the rest.
 
     Args:
-        encoders: attacked.
-        images: to choose from.
         results: encoder -> one result of :func:`attacked` an image.
+        images: to choose from.
         rates: shares protected.
         labels: encoder -> name to show.
     """
-    runs, rows, strip = [], [], {}
-    half = len(rates) // 2
-    for e in encoders:
-        own = [
-            {
-                strategy: {
-                    "protected_from": base64.b64encode(_nearest(r["protected_from"]).to(torch.uint8).numpy().tobytes()).decode(),
-                    "images": coded(small(r["images"])), "scores": rounded(r["scores"]),
-                }
-                for strategy, r in found.items()
-            }
-            for found in results[e.name]
-        ]  # fmt: skip
-        runs.append({"label": labels[e.name], "runs": own})
-        first = results[e.name][0]
-        strip[labels[e.name]] = [
-            small(r["images"])[half].movedim(0, -1).squeeze(-1).numpy() for r in first.values()
+    encoders, rows, strip = [], [], {}
+    for name, found in results.items():
+        runs = [{strategy: _attack_data(r) for strategy, r in run.items()} for run in found]
+        encoders.append({"label": labels[name], "runs": runs})
+        strip[labels[name]] = [
+            small(r["images"])[len(rates) // 2].movedim(0, -1).squeeze(-1).numpy()
+            for r in found[0].values()
         ]
-        rows += [
-            {
-                "encoder": labels[e.name],
-                "share protected": rate,
-                **{s: r["scores"][k].item() for s, r in first.items()},
-            }
-            for k, rate in enumerate(rates)
-        ]
-    data = {**image_data(images, len(images)), "rates": list(rates), "encoders": runs}
-    how = "Choose how many pixels are protected: left what is protected, right the attacked image, and below what is left of the similarity."
-    alt = "One row an encoder: the attacked image with half of the pixels protected, important ones, unimportant ones, random ones."
-    return explorer("attack", "Mask and attack", data, strips(strip), alt, pd.DataFrame(rows), how)
+        for k, rate in enumerate(rates):
+            scores = {strategy: r["scores"][k].item() for strategy, r in found[0].items()}
+            rows.append({"encoder": labels[name], "share protected": rate, **scores})
+    data = {**image_data(images, len(images)), "rates": list(rates), "encoders": encoders}
+    how = (
+        "Choose how many pixels are protected: left what is protected, right the attacked image,"
+        " and below them what is left of the similarity."
+    )
+    alt = (
+        "One row an encoder: the attacked image with half of the pixels protected, important ones,"
+        " unimportant ones, random ones."
+    )
+    still = strips(strip)
+    return explorer("attack", "Mask and attack", data, still, alt, pd.DataFrame(rows), how)
 
 
-def _nearest(values: Tensor) -> Tensor:
-    side = min(SIDE, values.shape[-1])
-    return torch.nn.functional.interpolate(values[None, None].float(), size=side)[0, 0]
+def _attack_data(result: dict[str, Tensor]) -> dict:
+    least = result["protected_from"][None, None].float()
+    side = min(SIDE, least.shape[-1])
+    least = torch.nn.functional.interpolate(least, size=side)[0, 0].to(torch.uint8)
+    return {
+        "protected_from": base64.b64encode(least.numpy().tobytes()).decode(),
+        "images": coded(small(result["images"])),
+        "scores": rounded(result["scores"]),
+    }
 
 
 def token_explorer(

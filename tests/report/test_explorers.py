@@ -115,7 +115,7 @@ def attacks(encoders, images):
         e.name: [attacked(e, x, x, RATES, ATTACK, i) for i, x in enumerate(images.images[:2])]
         for e in encoders
     }
-    return found, attack_explorer(encoders, images.subset(torch.arange(2)), found, RATES, LABELS)
+    return found, attack_explorer(found, images.subset(torch.arange(2)), RATES, LABELS)
 
 
 @pytest.fixture(scope="module")
