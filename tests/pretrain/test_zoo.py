@@ -13,14 +13,13 @@ from lib.pretrain.zoo import ZOO, images_of, missing
 @pytest.mark.parametrize(
     ("group", "name"), [(group, name) for group, names in ZOO.items() for name in names]
 )
-def test_the_command_of_every_encoder_is_accepted(monkeypatch, group, name):
-    data = [] if group == "fashion" else ["--data", group]
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        ["pretrain", *ZOO[group][name].split(), *data, "--name", name, "--group", group],
-    )
-    assert pretrain.parse().images == images_of(ZOO[group][name])
+@pytest.mark.parametrize("data", ["imagenette", "/a/folder"])
+def test_the_command_of_every_encoder_is_accepted(monkeypatch, group, name, data):
+    place = [] if group == "fashion" else ["--data", data]
+    words = ZOO[group][name].split()
+    monkeypatch.setattr(sys, "argv", ["pretrain", *words, *place, "--name", name, "--group", group])
+    arguments = pretrain.parse()
+    assert arguments.images == images_of(ZOO[group][name]) and arguments.arch is None
 
 
 def test_every_carried_encoder_is_in_the_zoo_with_what_its_card_says():
