@@ -4,7 +4,6 @@ the pages in a browser."""
 import functools
 import http.server
 import re
-import shutil
 import subprocess
 import threading
 
@@ -20,6 +19,7 @@ from lib.run.layout import ROOT, executed_notebook
 from lib.run.parallel import run_units
 from lib.run.profiles import load_profile
 from lib.run.units import Unit
+from tests.browser import CHROMIUM, needs_browser
 
 TINY = {
     "images": 12, "probe_train": 200, "probe_test": 60, "neighbours": 5, "mosaics": 4,
@@ -41,9 +41,6 @@ OWN |= {
     "stability": TWO,
 }
 NAMES = list(load_profile("fashion", [], None, ROOT))
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +159,7 @@ def test_mathjax_is_local(html):
     assert (html / script.split("?")[0]).is_file()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@needs_browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_pages_fit_the_window_and_load_everything(html, width, tmp_path):
     """In a browser: no sideways scrolling, every picture loaded, formulas typeset."""

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -16,10 +15,8 @@ from lib.report.comparison_page import write_comparison
 from lib.run.execute import run_notebook
 from lib.run.layout import ROOT
 from lib.run.units import units_of
+from tests.browser import CHROMIUM, needs_browser
 
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
 HEAD = "encoder,depth,head,metric,value,low,high,n"
 TABLES = {
     "fashion/a": (
@@ -167,7 +164,7 @@ def test_the_page_has_a_row_an_encoder_and_stands_alone(root, units):
     assert not re.findall(r"https?://|src=", str(soup)) and str(root) not in str(soup)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@needs_browser
 def test_a_click_on_a_heading_sorts_and_a_phone_scrolls_inside_the_table_alone(
     root, units, tmp_path
 ):

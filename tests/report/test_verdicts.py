@@ -10,6 +10,7 @@ from bs4 import BeautifulSoup
 from lib.report.claims import claims_table
 from lib.report.verdicts import COLUMNS, read_claims, verdicts_table
 from lib.run.layout import ROOT
+from tests.browser import CHROMIUM, needs_browser
 
 CLAIM = dict(
     id="X1",
@@ -24,9 +25,6 @@ CLAIM = dict(
 )
 FOUND = CLAIM | dict(n=7, encoders="g/a, g/b", verdict="reproduced")
 RULES = {"X1": dict(shows="fig-x", reported="<i>1 px</i>"), "Y": {}}
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync"
@@ -138,7 +136,7 @@ CHOOSE = (
 )
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@needs_browser
 @pytest.mark.parametrize(
     ("query", "script", "rows", "search"),
     [
@@ -162,7 +160,7 @@ def test_filters_follow_the_address_and_the_address_the_filters(
     assert soup.output.text == f"{len(rows)} of 4 claims shown" and not soup.form.has_attr("hidden")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@needs_browser
 @pytest.mark.parametrize(
     ("column", "clicks", "rows"),
     [
