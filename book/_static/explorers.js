@@ -484,7 +484,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    for (const explorer of document.querySelectorAll(".explorer")) {
+    for (const explorer of document.querySelectorAll(".explorer:not(.ready)")) {
       const live = make("div", { class: "live" });
       explorer.querySelector(".still").after(live);
       kinds[explorer.dataset.explorer](live, JSON.parse(explorer.querySelector('script[type="application/json"]').textContent));

@@ -12,8 +12,10 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 
 from lib.report.claims import load_claims
+from lib.report.downloads import citation, for_readers, latex, links_out
 from lib.report.in_browser import encoders_asked_for, write_weights
 from lib.report.pages import foot, status_page, summary, verdicts_page
+from lib.report.rules_page import rules as rules_of
 from lib.report.verdicts import read_claims
 from lib.run.errors import StudyError
 from lib.run.layout import ROOT, executed_notebook
@@ -57,10 +59,28 @@ def without(toc: dict | list, names: set[str]) -> dict | list:
     return [node for node in kept if not (isinstance(node, dict) and node.get("chapters") == [])]
 
 
-def with_foot(notebook: Path, record: dict) -> str:
-    """An executed notebook with its provenance as a last cell."""
-    executed = nbformat.read(notebook, as_version=4)
-    executed.cells.append(new_markdown_cell(foot(record), id="provenance"))
+def repository_url(config: Path) -> str:
+    """Address of the repository, ``repository: url:`` of the book's configuration; may be empty."""
+    repository = yaml.safe_load(config.read_text(encoding="utf-8")).get("repository") or {}
+    return repository.get("url") or ""
+
+
+def configuration(config: Path) -> str:
+    """The book's configuration; where the repository's address is known, with buttons that lead
+    there."""
+    text = config.read_text(encoding="utf-8")
+    if not repository_url(config):
+        return text
+    values = yaml.safe_load(text)
+    values["html"] |= {"use_repository_button": True, "use_issues_button": True}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def with_foot(notebook: Path, record: dict, url: str = "") -> str:
+    """An executed notebook as readers get it, with its provenance as a last cell."""
+    executed = for_readers(nbformat.read(notebook, as_version=4), url)
+    links = links_out(record["notebook"], url)
+    executed.cells.append(new_markdown_cell(f"{foot(record)}\n{links}".strip(), id="provenance"))
     return nbformat.writes(executed)
 
 
@@ -105,22 +125,31 @@ def assemble(
         read_claims(results, notebooks, rules),
         [read_record(profile, name, root) for name in notebooks],
     )
+    url = repository_url(root / "book" / "_config.yml")
     found = summary(claims, seeds="seeds" in notebooks)
     texts = {
         "generated/summary.md": found,
         "what_holds.md": verdicts_page(claims, rules),
         "status.md": status_page(records, left_out),
+        "generated/rules.md": rules_of(rules, set(notebooks)),
+        "generated/cite.md": citation(root / "CITATION.cff", url),
     }
+    texts["_config.yml"] = configuration(root / "book" / "_config.yml")
     if left_out:
         toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
         texts["_toc.yml"] = yaml.safe_dump(without(toc, set(left_out)), sort_keys=False)
     for name, record in zip(notebooks, records, strict=True):
-        texts[f"{name}.ipynb"] = with_foot(executed_notebook(profile, name, root), record)
+        texts[f"{name}.ipynb"] = with_foot(executed_notebook(profile, name, root), record, url)
         texts |= {
             f"generated/{Path(p).name}": (root / p).read_text(encoding="utf-8")
             for p in record["outputs"]
             if p.endswith(".csv")
         }
+    texts |= {
+        name.removesuffix(".csv") + ".tex": latex(text)
+        for name, text in texts.items()
+        if name.startswith("generated/") and name.endswith(".csv")
+    }
     for name, text in texts.items():
         write_if_changed(source / name, text)
     wanted |= {source / name for name in texts}

@@ -178,7 +178,11 @@ def foot(record: dict) -> str:
         for k, v in facts.items()
     )
     tables = [Path(path).name for path in record["outputs"] if path.endswith(".csv")]
-    links = " · ".join(f"{{download}}`{name} <generated/{name}>`" for name in tables)
+    links = " · ".join(
+        f"{{download}}`{name} <generated/{name}>` ({{download}}`LaTeX"
+        f" <generated/{name.removesuffix('.csv')}.tex>`)"
+        for name in tables
+    )
     return (
         f"---\n\nTables of this page: {links}\n\n<details class='behind"
         " provenance'><summary>Provenance</summary><div class='table-scroll'><table"
