@@ -8,11 +8,12 @@ mean view the target is cos(f(x'), f(x)), whose gradient at x' = x is exactly 0:
 from collections.abc import Callable
 
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, NoiseTunnel, Saliency
+from captum.attr import InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor
 
 from lib.attribution.checks import check_images, warn_zero_maps
 from lib.attribution.invariance_score import invariance_score
+from lib.data.normal_draws import normal_draws
 from lib.encoders.encoder import Encoder
 
 
@@ -142,24 +143,22 @@ def smoothgrad(
         encoder, images, mean_views: as :func:`saliency`.
         samples: noisy copies per image.
         noise: σ, as a share of the pixel range.
-        seed: of the noise; the global generator is left as it was.
+        seed: of the noise, the same bits on every machine (captum's own noise is not).
         batch_size: noisy copies at once.
 
     Returns:
         ``(n, channels, height, width)``, ≥ 0.
     """
-    method = NoiseTunnel(Saliency(score_function(encoder)))
+    method = Saliency(score_function(encoder))
+    units = normal_draws(torch.arange(samples), images[0].numel(), seed)
+    offsets = (noise * units).to(images).reshape(samples, *images.shape[1:])
 
     def attribute(x: Tensor, z: Tensor) -> Tensor:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return method.attribute(
-                x,
-                nt_samples=samples,
-                nt_samples_batch_size=min(samples, batch_size),
-                stdevs=noise,
-                abs=False,
-                additional_forward_args=(z,),
-            ).abs()
+        total = torch.zeros_like(x)
+        for part in offsets.split(batch_size):
+            noisy, views = (x.detach() + part).requires_grad_(), z.expand(len(part), -1)
+            gradients = method.attribute(noisy, abs=False, additional_forward_args=(views,))
+            total += gradients.sum(0, keepdim=True)
+        return (total / samples).abs()
 
     return _in_batches(images, mean_views, 1, attribute)

@@ -48,7 +48,7 @@ def importance_rank(
         )
     values = attribution.sum(1, keepdim=True) if unit == "pixel" else attribution
     flat = values.detach().flatten(1)
-    shuffled = draws(indices, flat.shape[1], seed).to(flat.device).argsort(dim=1)
+    shuffled = draws(indices, flat.shape[1], seed).to(flat.device).argsort(dim=1, stable=True)
     order = shuffled.gather(
         1, flat.gather(1, shuffled).argsort(dim=1, descending=True, stable=True)
     )

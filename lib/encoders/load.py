@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lib.encoders.architecture import build
 from lib.encoders.card import CHECKPOINTS, Card, file_sha256, read_card
 from lib.encoders.encoder import Encoder
+from lib.encoders.exact_init import ExactInit
 
 FAST_LAYOUT = torch.channels_last  # convolutions run a third faster than in the default layout
 
@@ -102,9 +103,12 @@ def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
 
 
 def random_encoder(card: Card, seed: int = 0) -> Encoder:
-    """The null reference: the architecture, positions and pooling of a card with random weights."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    """The null reference: the architecture, positions and pooling of a card with random weights.
+
+    The weights have the distributions of timm's initialisers (for a ViT, matrices of standard
+    deviation 0.02) and are the same bits on every machine; see ``ExactInit``.
+    """
+    with ExactInit(seed):
         model = build(card.architecture, card.arguments)
     return Encoder(
         model.to(memory_format=FAST_LAYOUT),

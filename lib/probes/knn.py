@@ -9,18 +9,22 @@ def nearest_neighbours(bank: Tensor, queries: Tensor, k: int) -> Tensor:
     """Indices ``(n, k)`` of the k bank items ``(m, features)`` most cosine-similar to each query
     ``(n, features)``, the nearest first.
 
+    Cosines are compared to six decimals, the precision of features in single precision; of those
+    that agree, such as two copies of an image, the earlier item is nearer.
+
     Raises:
         ValueError: k outside 1 … m.
     """
     if not 1 <= k <= len(bank):
         raise ValueError(f"k is between 1 and the bank's {len(bank)} items, got {k}")
-    bank = F.normalize(bank, dim=1)
-    return torch.cat(
-        [
-            (F.normalize(chunk, dim=1) @ bank.T).topk(k, dim=1).indices
-            for chunk in queries.split(1024)
-        ]
-    )
+    bank = F.normalize(bank.double(), dim=1)
+    earlier = torch.arange(len(bank) - 1, -1, -1)
+    found = []
+    for chunk in queries.double().split(1024):
+        cosine = F.normalize(chunk, dim=1) @ bank.T
+        distinct = (cosine * 1e6).round().long() * len(bank) + earlier  # no two are equal
+        found.append(distinct.topk(k, dim=1).indices)
+    return torch.cat(found)
 
 
 def knn_accuracy(

@@ -6,17 +6,24 @@ from torch import Tensor
 
 def _log_eigenvalues(vectors: Tensor) -> Tensor:
     """Natural logs of the eigenvalues of the covariance of ``(…, n, width)``, largest first, the
-    rank at most n − 1 of them.
+    rank at most n − 1 of them, none below what rounding alone makes.
 
-    They are those of the smaller of the two Gram matrices, formed in double precision.
+    They are those of the smaller of the two Gram matrices, formed in double precision. The vectors
+    themselves are known to their own precision ε, whose rounding gives a matrix X of them singular
+    values of up to about ε √max(n, width) ‖X‖, and eigenvalues of that squared over n − 1: what is
+    smaller is set to this.
     """
     n, width = vectors.shape[-2:]
     if n < 2:
         raise ValueError(f"a covariance needs at least 2 vectors, got {n}")
-    centred = vectors.double() - vectors.double().mean(-2, keepdim=True)
+    exact = vectors.double()
+    centred = exact - exact.mean(-2, keepdim=True)
     gram = centred @ centred.mT if n < width else centred.mT @ centred
-    largest_first = torch.linalg.eigvalsh(gram).flip(-1)[..., : min(n - 1, width)] / (n - 1)
-    return largest_first.clamp(min=torch.finfo(vectors.dtype).tiny).log().to(vectors.dtype)
+    largest_first = torch.linalg.eigvalsh(gram).flip(-1)[..., : min(n - 1, width)]
+    precision = torch.finfo(vectors.dtype).eps ** 2 * max(n, width)
+    rounding = precision * exact.square().sum((-2, -1))[..., None]
+    spread = largest_first.maximum(rounding).clamp(min=torch.finfo(exact.dtype).tiny)
+    return (spread / (n - 1)).log().to(vectors.dtype)
 
 
 def token_spectrum(tokens: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def common_shift(before: Tensor, after: Tensor) -> Tensor:
 
     Returns:
         ``(batch,)`` in [0, 1]: 1 when every token moves by the same vector; 0 when the shifts
-        cancel, or nothing moves.
+        cancel, or nothing moves by more than rounding.
 
     Raises:
         ValueError: two different shapes, fewer than 2 tokens.
@@ -33,9 +33,10 @@ def common_shift(before: Tensor, after: Tensor) -> Tensor:
     0.5
     """
     _check(before, after)
-    shift = after - before
-    total = shift.square().sum(-1).mean(1)
-    return torch.where(total > 0, shift.mean(1).square().sum(-1) / total, 0).clamp(max=1)
+    shift = after.double() - before.double()
+    total = shift.square().sum((1, 2))
+    common = shift.shape[1] * shift.mean(1).square().sum(-1) / total
+    return torch.where(total > _rounding(before), common, 0).clamp(max=1).to(before.dtype)
 
 
 def log_spread(before: Tensor, after: Tensor) -> Tensor:
@@ -61,15 +62,25 @@ def log_spread(before: Tensor, after: Tensor) -> Tensor:
     2.0
     """
     _check(before, after)
-    first, second = (
-        (tokens - tokens.mean(1, keepdim=True)).square().sum((1, 2)) for tokens in (before, after)
-    )
-    if not (first > 0).all() or not (second > 0).all():
+    first, second = _spread(before), _spread(after)
+    return ((second / first).log() / 2).to(before.dtype)
+
+
+def _spread(tokens: Tensor) -> Tensor:
+    """Sum of squared distances ``(batch,)`` from the mean token, in double precision."""
+    exact = tokens.double()
+    spread = (exact - exact.mean(1, keepdim=True)).square().sum((1, 2))
+    if not (spread > _rounding(tokens)).all():
         raise ValueError(
-            "expected tokens that differ from one another, got an image whose tokens are all the"
-            " same"
+            "expected tokens that differ from one another by more than rounding,"
+            " got an image whose tokens are all the same"
         )
-    return (second / first).log() / 2
+    return spread
+
+
+def _rounding(tokens: Tensor) -> Tensor:
+    """Sum of squares ``(batch,)`` that rounding alone makes in tokens of this size and type."""
+    return torch.finfo(tokens.dtype).eps ** 2 * tokens.double().square().sum((1, 2))
 
 
 def principal_axes(before: Tensor, after: Tensor, dimensions: int = 3) -> tuple[Tensor, Tensor]:
@@ -86,9 +97,10 @@ def principal_axes(before: Tensor, after: Tensor, dimensions: int = 3) -> tuple[
         dimensions: how many axes, at most ``width``.
 
     Returns:
-        two tensors ``(tokens, dimensions)``.
+        two tensors ``(tokens, dimensions)``; along each axis the largest value is positive.
     """
     both = torch.cat([before, after])
     centred = both - both.mean(0)
-    axes = torch.linalg.svd(centred, full_matrices=False).Vh[:dimensions]
-    return tuple((centred @ axes.T).split(len(before)))
+    axes = torch.linalg.svd(centred.double(), full_matrices=False).Vh[:dimensions].to(both)
+    drawn = centred @ axes.T
+    return tuple((drawn * drawn.gather(0, drawn.abs().argmax(0)[None]).sign()).split(len(before)))

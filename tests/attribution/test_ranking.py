@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.attribution.ranking import feature_count, importance_rank
+from lib.data.draws import draws
 
 
 @given(
@@ -55,3 +57,11 @@ def test_bad_input_is_refused():
     for share in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match=r"\[0, 1\]"):
             feature_count(share, 10)
+
+
+def test_ties_among_the_random_keys_keep_their_order():
+    """Draws of 24 bits repeat among the entries of an image of photographic size."""
+    keys = draws(torch.tensor([3]), 3 * 224 * 224, 0).numpy()[0]
+    assert len(np.unique(keys)) < len(keys)
+    found = importance_rank(torch.zeros(1, 3, 224, 224), torch.tensor([3]), unit="entry")
+    assert found.flatten().argsort().tolist() == np.argsort(keys, kind="stable").tolist()

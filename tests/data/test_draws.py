@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -88,3 +92,25 @@ def test_wrong_indices(indices):
 def test_wrong_count():
     with pytest.raises(ValueError, match="count of at least 0, got -1"):
         draws(torch.arange(3), -1, 0)
+
+
+TORCH = """
+import hashlib, torch
+g = torch.Generator().manual_seed(5)
+for t in (torch.rand(4097, generator=g), torch.rand(33, dtype=torch.float64, generator=g),
+          torch.randperm(1000, generator=g), torch.randint(7, (999,), generator=g)):
+    print(hashlib.sha256(t.numpy().tobytes()).hexdigest())
+"""
+
+
+def test_what_is_left_to_torch_does_not_depend_on_the_processor():
+    """Uniform numbers, permutations and integers (masks, views, samples, orders) are integer
+    operations on the Mersenne Twister; normal numbers are not, and are not asked of torch."""
+
+    def run(**variables):
+        environment = os.environ | variables
+        command = [sys.executable, "-c", TORCH]
+        return subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+
+    found = {run(ATEN_CPU_CAPABILITY=level) for level in ("default", "avx2")}
+    assert len(found) == 1 and len(found.pop().split()) == 4

@@ -66,3 +66,10 @@ def test_neighbours_are_sorted_by_cosine():
     )
     with pytest.raises(ValueError, match="30 items, got 31"):
         nearest_neighbours(bank, queries, 31)
+
+
+def test_the_earlier_of_two_copies_is_nearer_whatever_the_rounding():
+    bank = torch.nn.functional.normalize(torch.randn(40, 16), dim=1)
+    for level in (-9.0, 9.0):
+        twice = torch.cat([bank, torch.nextafter(bank, torch.tensor(level))])
+        assert nearest_neighbours(twice, bank, 1).flatten().tolist() == list(range(40))

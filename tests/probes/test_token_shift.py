@@ -63,3 +63,20 @@ def test_bad_input_is_named():
         common_shift(tokens(0), tokens(0, n=5))
     with pytest.raises(ValueError, match="all the same"):
         log_spread(torch.ones(1, 3, 2), tokens(0)[:1, :3, :2])
+
+
+def test_rounding_is_no_shift_and_no_spread():
+    before = 100 + torch.rand(1, 6, 4)
+    assert common_shift(before, torch.nextafter(before, torch.tensor(999.0))).item() == 0
+    same = torch.full((1, 6, 4), 100.0)
+    same[0, 0] = torch.nextafter(same[0, 0], torch.tensor(999.0))
+    with pytest.raises(ValueError, match="by more than rounding"):
+        log_spread(same, before)
+
+
+def test_axes_have_a_side():
+    before, after = tokens(3)[0], tokens(4)[0]
+    drawn = torch.cat(principal_axes(before, after))
+    mirrored = torch.cat(principal_axes(-before, -after))
+    for axes in (drawn, mirrored):
+        assert (axes.max(0).values >= -axes.min(0).values).all()
