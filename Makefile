@@ -1,14 +1,23 @@
 SHELL := bash
-.SHELLFLAGS := -eu -o pipefail -c
+.SHELLFLAGS := -euf -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-PROFILE ?= fashion
 PY := .venv/bin/python
 INSTALLED := .venv/installed
-# `--option value` if VARIABLE=value was given to make; a variable of the environment, such as NAME, does not count
-option = $(if $(filter command,$(origin $(2))),--$(1) "$($(2))")
+# What is given to make as VARIABLE=value reaches a command as an environment variable, GIVEN_VARIABLE, never as text: quotes, backticks and dollars
+# in it are neither make's nor the shell's.
+GIVEN := $(foreach variable,$(.VARIABLES),$(if $(filter command,$(origin $(variable))),$(variable)))
+$(foreach variable,$(GIVEN),$(eval export override GIVEN_$(variable) := $$(value $(variable))))
+unexport $(GIVEN)
+# the value that was given, or that of the environment
+given = "$${GIVEN_$(1)-$${$(1)-}}"
+# `--option=value` if VARIABLE=value was given; a variable of the environment, such as NAME, does not count
+option = $(if $(filter $(2),$(GIVEN)),"--$(1)=$$GIVEN_$(2)")
+profile = --profile "$${GIVEN_PROFILE-$${PROFILE-fashion}}"
+# words such as images=64, apart
+parameters = $(if $(filter PARAMETERS,$(GIVEN)),$$GIVEN_PARAMETERS)
 
 .PHONY: help book test run sweep adopt pretrain zoo bench clean
 
@@ -16,28 +25,29 @@ help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
 
 book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion|cifar10|imagefolder|imagenet-vitb [ENCODERS="custom/a custom/b"] [DATA=/path/to/folder] [PARAMETERS="images=64"] [WORKERS=2] [DRY=1]
-	$(PY) -m lib book --profile "$(PROFILE)" $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call option,workers,WORKERS) $(if $(DRY),--dry) $(PARAMETERS)
+	$(PY) -m lib book $(profile) $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call option,workers,WORKERS) $(if $(filter DRY,$(GIVEN)),--dry) $(parameters)
 
 test: $(INSTALLED) ## run the tests
 	$(PY) -m pytest
 
 run: given-NOTEBOOK $(INSTALLED) ## run one notebook: NOTEBOOK=self_attention [PARAMETERS="images=64 encoders=a,b"] [PROFILE=fashion] [FORCE=1]
-	$(PY) -m lib run "$(NOTEBOOK)" --profile "$(PROFILE)" $(if $(FORCE),--force) $(PARAMETERS)
+	$(PY) -m lib run $(call given,NOTEBOOK) $(profile) $(if $(filter FORCE,$(GIVEN)),--force) $(parameters)
 
 sweep: given-ENCODERS $(INSTALLED) ## run notebooks x encoders in parallel and compare them: ENCODERS="custom/a custom/b" [NOTEBOOKS="fourier similarity"] [WORKERS=2] [SCHEDULER=tcp://…] [PROFILE=fashion] [DATA=/path/to/folder]
-	$(PY) -m lib sweep --encoders "$(ENCODERS)" --profile "$(PROFILE)" $(call option,notebooks,NOTEBOOKS) $(call option,workers,WORKERS) \
+	$(PY) -m lib sweep --encoders $(call given,ENCODERS) $(profile) $(call option,notebooks,NOTEBOOKS) $(call option,workers,WORKERS) \
 	  $(call option,scheduler,SCHEDULER) $(call option,data,DATA)
 
-adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, from other weights: SOURCE=timm:NAME|hf-hub:OWNER/NAME|/path/to/file NAME=… [FAMILY=CL|MIM|other] [ARCH=…] [HEADS=…] [POOLING=…] [INPUT_SIZE=…] [SHA256=…]
-	$(PY) -m lib.adopt "$(SOURCE)" --name "$(NAME)" $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
-	  $(call option,pooling,POOLING) $(call option,method,METHOD) $(call option,input-size,INPUT_SIZE) $(call option,sha256,SHA256)
+adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, from other weights: SOURCE=timm:NAME|hf-hub:OWNER/NAME|/path/to/file|/path/to/folder NAME=… [FAMILY=CL|MIM|other] [ARCH=…] [HEADS=…] [NORMALISATION=imagenet|half|clip|none|m,m,m/s,s,s] [POOLING=…] [STEM=cifar|pooled] [ENTRY=…] [METHOD=…] [INPUT_SIZE=…] [SHA256=…]
+	$(PY) -m lib.adopt $(call given,SOURCE) --name=$(call given,NAME) $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
+	  $(call option,normalisation,NORMALISATION) $(call option,pooling,POOLING) $(call option,stem,STEM) $(call option,entry,ENTRY) \
+	  $(call option,method,METHOD) $(call option,input-size,INPUT_SIZE) $(call option,sha256,SHA256)
 
 pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=imagenette|/path/to/folder] [STEM=convolutional] [ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]
-	$(PY) -m lib.pretrain "$(METHOD)" $(call option,size,SIZE) $(call option,data,DATA) $(call option,stem,STEM) $(call option,arch,ARCH) $(call option,images,IMAGES) \
+	$(PY) -m lib.pretrain $(call given,METHOD) $(call option,size,SIZE) $(call option,data,DATA) $(call option,stem,STEM) $(call option,arch,ARCH) $(call option,images,IMAGES) \
 	  $(call option,batch-size,BATCH_SIZE) $(call option,learning-rate,LEARNING_RATE) $(call option,weight,WEIGHT) $(call option,seed,SEED) $(call option,name,NAME)
 
 zoo: $(INSTALLED) ## train every encoder of the study that is missing, in order; run again to continue after a stop: GROUP=fashion|imagenette [DATA=/path/to/photographs] [JOBS=2] [DRY=1]
-	$(PY) -m lib.pretrain.zoo "$(or $(GROUP),imagenette)" $(call option,data,DATA) $(call option,jobs,JOBS) $(if $(DRY),--dry)
+	$(PY) -m lib.pretrain.zoo "$${GIVEN_GROUP-imagenette}" $(call option,data,DATA) $(call option,jobs,JOBS) $(if $(filter DRY,$(GIVEN)),--dry)
 
 bench: $(INSTALLED) ## measure the speed of trainings, probes and attributions on this machine, in about four minutes
 	KINETO_LOG_LEVEL=9 $(PY) -m lib.bench
@@ -53,11 +63,12 @@ EXAMPLE_SOURCE := make adopt SOURCE=timm:vit_small_patch16_224.dino NAME=dino-s
 EXAMPLE_NAME := $(EXAMPLE_SOURCE)
 
 given-%:
-	@test -n "$($*)" || { echo "$* is missing: write for example $(EXAMPLE_$*)" >&2; exit 2; }
+	@test -n $(call given,$*) || { echo "$* is missing: write for example $(EXAMPLE_$*)" >&2; exit 2; }
 
+python = $(if $(filter PYTHON,$(GIVEN)),"$$GIVEN_PYTHON","$(PYTHON)")
 $(INSTALLED): requirements.lock
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
-	  echo "Python 3.11 is needed, found $$("$(PYTHON)" --version 2>/dev/null || echo none): install it, or give its path, make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
-	"$(PYTHON)" -m venv .venv
+	@$(python) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 is needed, found $$($(python) --version 2>/dev/null || echo none): install it, or give its path, make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
+	$(python) -m venv .venv
 	$(PY) -m pip install -q --disable-pip-version-check -r requirements.lock
 	@touch $@

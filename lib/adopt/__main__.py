@@ -12,14 +12,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lib.adopt", description=__doc__)
     parser.add_argument(
         "source",
-        help="timm:NAME, hf-hub:OWNER/NAME@REVISION, or the path of a safetensors or PyTorch file",
+        help=(
+            "timm:NAME, hf-hub:OWNER/NAME@REVISION, the path of a safetensors or PyTorch file, or"
+            " of a folder that from_pretrained takes"
+        ),
     )
     parser.add_argument("--name", required=True, help="of the new encoder: custom/NAME")
     parser.add_argument("--arch", help="timm name, where it is not to be read off the shapes")
+    parser.add_argument("--heads", type=int, help="attention heads, where nothing tells them")
     parser.add_argument(
-        "--heads",
-        type=int,
-        help="attention heads, where they are not width / 64 (MoCo v3's ViT-S: 12)",
+        "--normalisation",
+        help=(
+            "of images: imagenet, half, clip, none, or mean and standard deviation of each"
+            " channel as m,m,m/s,s,s, where nothing tells it"
+        ),
     )
     parser.add_argument(
         "--family",
@@ -27,7 +33,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="contrastive learning, masked image modelling, or other (default: the layout's)",
     )
     parser.add_argument(
-        "--pooling", choices=POOLINGS, help="what makes the representation (default: by family)"
+        "--pooling", choices=POOLINGS, help="what makes the representation (default: the layout's)"
     )
     parser.add_argument("--method", help="name of the training method (default: the layout's)")
     parser.add_argument(
@@ -35,6 +41,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         type=int,
         help="side that images are resized to, in pixels (default: that of the training)",
     )
+    parser.add_argument(
+        "--stem",
+        help="of a ResNet whose first convolution is 3 x 3: cifar (no max-pooling) or pooled",
+    )
+    parser.add_argument("--entry", help="of the file, where several hold an encoder")
     parser.add_argument(
         "--sha256",
         help=(
@@ -54,9 +65,9 @@ def main(argv: list[str] | None = None) -> int:
         name: value for name, value in vars(arguments).items() if name not in ("source", "name")
     }
     try:
-        card = adopt(arguments.source, arguments.name, **options)
+        card = adopt(arguments.source, arguments.name, say=print, **options)
     except (ValueError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
+        print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     print(
         f"custom/{arguments.name}: {card.method} ({card.family}), {card.architecture}, pooling"

@@ -6,7 +6,7 @@ from typing import Literal
 import timm
 import torch
 from timm.layers import LayerNorm2d, PatchEmbed
-from timm.models.resnet import ResNet
+from timm.models.resnet import Bottleneck, ResNet, make_blocks
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -132,14 +132,53 @@ def build_resnet(arguments: dict) -> ResNet:
     return resnet
 
 
+def with_stem(
+    resnet: ResNet, width: int, kernel: int, stride: int, padding: int, pool: bool
+) -> ResNet:
+    """The ResNet itself with another first convolution, and a first stage that takes its width.
+
+    Args:
+        resnet: timm model.
+        width, kernel, stride, padding: of the first convolution.
+        pool: whether max-pooling follows.
+    """
+    resnet.conv1 = nn.Conv2d(resnet.conv1.in_channels, width, kernel, stride, padding, bias=False)
+    resnet.bn1 = nn.BatchNorm2d(width)
+    if not pool:
+        resnet.maxpool = nn.Identity()
+    first = resnet.layer1[0]
+    block, planes = type(first), resnet.layer1[-1].bn2.num_features
+    options = {}
+    if block is Bottleneck:
+        groups = first.conv2.groups
+        planes = first.conv3.out_channels // block.expansion
+        base = first.conv2.out_channels * 64 // (groups * planes)
+        options = dict(cardinality=groups, base_width=base)
+    ((_, stage),), _ = make_blocks((block,), (planes,), (2,), width, **options)
+    resnet.layer1[0] = stage[0]
+    return resnet
+
+
 def build(architecture: str, arguments: dict) -> nn.Module:
-    """The untrained model of a card's architecture: one of this repository's, or any timm name."""
-    if architecture == SMALL_RESNET:
-        return build_resnet(arguments)
-    if architecture == STEM_VIT:
-        return build_vit(arguments | {"embed_layer": ConvolutionalStem})
-    return (
-        build_vit(arguments)
-        if architecture == VIT
-        else timm.create_model(architecture, **arguments)
-    )
+    """The untrained model of a card's architecture: one of this repository's, or any timm name.
+
+    Args:
+        architecture: name.
+        arguments: of timm; for a ResNet also ``stem``, the arguments of :func:`with_stem`.
+
+    Raises:
+        ValueError: a name that timm does not have, arguments that it does not take.
+    """
+    if architecture not in (SMALL_RESNET, STEM_VIT) and not timm.is_model(architecture):
+        raise ValueError(f"timm has no model {architecture!r}")
+    stem = arguments.get("stem")
+    own = {name: value for name, value in arguments.items() if name != "stem"}
+    try:
+        if architecture == SMALL_RESNET:
+            return build_resnet(own)
+        if architecture == STEM_VIT:
+            return build_vit(own | {"embed_layer": ConvolutionalStem})
+        model = build_vit(own) if architecture == VIT else timm.create_model(architecture, **own)
+        return with_stem(model, **stem) if stem else model
+    except (TypeError, KeyError, AttributeError, AssertionError, RuntimeError) as error:
+        raise ValueError(f"{architecture} cannot be built with {arguments}: {error}") from error

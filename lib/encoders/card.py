@@ -1,6 +1,7 @@
 """A card says what an encoder is, what it saw, and which file holds it."""
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import yaml
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "data" / "checkpoints"
 FAMILIES = ("CL", "MIM", "other")
-POOLINGS = ("class_token", "patch_mean", "global_average")
+POOLINGS = ("class_token", "patch_mean", "global_average", "attention_pool")
+# arguments of timm that would fetch weights or a configuration, or read a file
+FETCHING = (
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "checkpoint_path",
+    "cache_dir",
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,71 @@ class Card:
     input_size: int | None = None
 
     def __post_init__(self):
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ValueError: of another type than the field's; a family or pooling that is not known; an
+                architecture or arguments that would fetch something; statistics that are not finite
+                or do not match.
+        """
+        for name, value in vars(self).items():
+            self._check_type(name, value)
         for name, allowed in (("family", FAMILIES), ("pooling", POOLINGS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(
                     f"card field {name!r} is one of {allowed}, got {getattr(self, name)!r}"
                 )
+        if ":" in self.architecture or "/" in self.architecture:
+            raise ValueError(
+                f"card field 'architecture' is the name of a timm model, got {self.architecture!r}"
+            )
+        if fetching := sorted(set(FETCHING) & set(self.arguments)):
+            raise ValueError(
+                f"card field 'arguments' may not hold {', '.join(fetching)}: an encoder is its file"
+            )
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if not values or not all(
+                isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+                for v in values
+            ):
+                raise ValueError(f"card field {name!r} holds finite numbers, got {values}")
+        if len(self.mean) != len(self.std) or min(self.std) <= 0:
+            raise ValueError(
+                "card fields 'mean' and 'std' hold one number a channel each, of 'std' positive,"
+                f" got {self.mean} and {self.std}"
+            )
+        for name, least in (("patch_size", 1), ("prefix_tokens", 0), ("input_size", 1)):
+            if getattr(self, name) is not None and getattr(self, name) < least:
+                raise ValueError(
+                    f"card field {name!r} is at least {least}, got {getattr(self, name)}"
+                )
+
+    def _check_type(self, name: str, value: object) -> None:
+        """Refuse a value of another type than its field's.
+
+        Raises:
+            ValueError: with the field, its type and what came.
+        """
+        kinds = [part.split("[")[0].strip() for part in str(KINDS[name]).split("|")]
+        if "None" in kinds and value is None:
+            return
+        types = tuple(dict(str=str, int=int, dict=dict, list=list)[k] for k in kinds if k != "None")
+        inner = str if KINDS[name] == "list[str]" else object
+        if (
+            not isinstance(value, types)
+            or isinstance(value, bool)
+            or (isinstance(value, list) and not all(isinstance(v, inner) for v in value))
+        ):
+            raise ValueError(f"card field {name!r} is of type {KINDS[name]}, got {value!r}")
+
+
+KINDS = {
+    name: str(
+        kind.type if isinstance(kind.type, str) else getattr(kind.type, "__name__", kind.type)
+    )
+    for name, kind in Card.__dataclass_fields__.items()
+}
 
 
 def file_sha256(path: Path) -> str:

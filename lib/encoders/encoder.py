@@ -41,6 +41,8 @@ class Encoder:
             raise ValueError(f"pooling is one of {POOLINGS}, got {pooling!r}")
         if pooling == "class_token" and getattr(model, "num_prefix_tokens", 0) == 0:
             raise ValueError(f"{name} has no class token to pool; use pooling 'patch_mean'")
+        if pooling == "attention_pool" and getattr(model, "attn_pool", None) is None:
+            raise ValueError(f"{name} has no attention to pool with; use another pooling")
         self.model = model.eval().requires_grad_(False)
         self.mean, self.std = (
             torch.tensor(mean).reshape(1, -1, 1, 1),
@@ -171,6 +173,8 @@ def represent(model: nn.Module, normalised: Tensor, pooling: str) -> Tensor:
             if hasattr(model, "head")
             else features.mean((2, 3))
         )
+    if pooling == "attention_pool":
+        return model.attn_pool(features)
     pooled = (
         features[:, 0]
         if pooling == "class_token"

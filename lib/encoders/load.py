@@ -1,14 +1,15 @@
 """Encoders from cards: checked, loaded strictly, never unpickled."""
 
+import hashlib
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from lib.encoders.architecture import build
-from lib.encoders.card import CHECKPOINTS, Card, file_sha256, read_card
+from lib.encoders.card import CHECKPOINTS, Card, read_card
 from lib.encoders.encoder import Encoder
 from lib.encoders.exact_init import ExactInit
 
@@ -26,15 +27,16 @@ def load_tensors(card: Card, path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"the card names {path}, which does not exist")
-    found = file_sha256(path)
+    content = path.read_bytes()  # once: what is hashed is what is loaded
+    found = hashlib.sha256(content).hexdigest()
     if found != card.sha256:
         raise ValueError(
             f"{path} has sha256 {found}, its card says {card.sha256}: the file or the card has"
             " changed"
         )
     try:
-        tensors = load_file(path)
-    except SafetensorError as error:
+        tensors = load(content)
+    except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
@@ -65,6 +67,11 @@ def token_layout(model: nn.Module) -> tuple[int, int | None]:
     )
 
 
+def channels_of(model: nn.Module) -> int:
+    """Channels of the images that a model takes: of its first convolution's kernel."""
+    return next(tensor for tensor in model.parameters() if tensor.ndim == 4).shape[1]
+
+
 def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
     """The encoder of a card, such as ``"fashion/moco-v3-s"``.
 
@@ -84,6 +91,11 @@ def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit {card.architecture}: {error}") from error
+    if len(card.mean) != channels_of(model):
+        raise ValueError(
+            f"{name}: the card has a mean for {len(card.mean)} channel(s), the model takes"
+            f" {channels_of(model)}"
+        )
     layout = token_layout(model)
     expected = card.prefix_tokens, card.patch_size
     if layout != expected:

@@ -34,7 +34,13 @@ class Window(nn.Module):
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
-        self.num_prefix_tokens = getattr(model, "num_prefix_tokens", 0)
+
+    def __getattr__(self, name: str):
+        """What is not the window's is the model's: its poolings and last norms."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("model"), name)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Features of what the window shows."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 import timm
 import torch
 
-from lib.adopt.adopt import IMAGENET, pooling_of
+from lib.adopt.adopt import pooling_of
+from lib.adopt.layouts import LAYOUTS
+from lib.adopt.normalisation import statistics
 from lib.encoders.card import FAMILIES, Card
 from lib.encoders.load import token_layout
 from lib.run.errors import StudyError
@@ -40,7 +42,8 @@ class Wanted:
         with torch.device("meta"):
             model = timm.create_model(self.architecture, num_classes=0, **self.arguments)
         prefix_tokens, patch_size = token_layout(model)
-        mean, std = IMAGENET
+        known = [row.normalisation for row in LAYOUTS if row.name == self.method]
+        mean, std = statistics(next(filter(None, known), "imagenet"), 3)
         return Card(
             method=self.method, family=self.family, architecture=self.architecture,
             arguments=dict(num_classes=0) | self.arguments, patch_size=patch_size,

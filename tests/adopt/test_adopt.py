@@ -4,10 +4,10 @@ import argparse
 import hashlib
 import os
 import pickle
-import struct
 import sys
 import types
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import timm
@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 
 from lib.adopt import __main__ as command
 from lib.adopt import adopt as module
-from lib.adopt.adopt import adopt, verify
-from lib.adopt.read_file import read_file
+from lib.adopt.adopt import adopt
+from lib.adopt.read_file import read_source, verified
 from lib.encoders.card import read_card
 from lib.encoders.equivalent import equivalent
 from lib.encoders.load import load_encoder, random_encoder
@@ -33,6 +33,8 @@ VIT = dict(
     num_classes=0,
     dynamic_img_size=True,
 )
+
+ASKED = dict(heads=2, normalisation="imagenet")  # what a plain Vision Transformer does not tell
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def test_a_file_becomes_an_encoder_with_the_same_representation(tmp_path, saved,
     else:
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(kind, torch.float32)
         path = saved({name: tensor.to(half) for name, tensor in state.items()})
-    card = adopt(str(path), "mine", root=tmp_path, family="CL")
+    card = adopt(str(path), "mine", root=tmp_path, family="CL", **ASKED)
     assert (card.family, card.pooling, card.input_size, card.patch_size, card.method) == (
         "CL",
         "class_token",
@@ -80,7 +82,7 @@ def test_a_file_becomes_an_encoder_with_the_same_representation(tmp_path, saved,
 
 
 def test_grey_images_of_another_size_are_resized(tmp_path, saved):
-    adopt(str(saved()), "mine", root=tmp_path)
+    adopt(str(saved()), "mine", root=tmp_path, **ASKED)
     encoder, x = load_encoder("custom/mine", tmp_path), torch.rand(2, 1, 28, 28)
     large = torch.nn.functional.interpolate(x, (32, 32), mode="bilinear", antialias=True)
     assert torch.allclose(
@@ -98,7 +100,9 @@ def test_a_supervised_torchvision_resnet(tmp_path):
     torch.manual_seed(0)
     resnet = torchvision.models.resnet18(num_classes=7).eval()
     torch.save(resnet.state_dict(), tmp_path / "resnet.pth")
-    card = adopt(str(tmp_path / "resnet.pth"), "r18", root=tmp_path, input_size=64)
+    card = adopt(
+        str(tmp_path / "resnet.pth"), "r18", root=tmp_path, input_size=64, normalisation="imagenet"
+    )
     assert (card.architecture, card.pooling, card.patch_size) == (
         "resnet18",
         "global_average",
@@ -128,7 +132,7 @@ def test_code_in_a_file_does_not_run(tmp_path, saved, vit):
     pickled = tmp_path / "plain.pth"
     pickled.write_bytes(pickle.dumps(Runs(trace)))
     with pytest.raises(ValueError, match="refused|not a complete PyTorch file"):
-        read_file(pickled)
+        read_source(pickled)
     assert not trace.exists()
 
 
@@ -147,55 +151,14 @@ def test_the_plain_containers_of_official_files_are_read(tmp_path, saved, vit, m
             {"model": vit.state_dict(), "config": config, "args": argparse.Namespace(epochs=3)}
         )
     assert "yacs" not in sys.modules
-    assert set(read_file(path)) == {"model", "config", "args"}
-    assert adopt(str(path), "official", root=tmp_path).method == "MAE"
-
-
-def test_damaged_files_are_refused(tmp_path, saved):
-    whole = saved().read_bytes()
-    cut = tmp_path / "cut.pth"
-    cut.write_bytes(whole[: len(whole) // 2])
-    text = tmp_path / "text.pth"
-    text.write_text("version https://git-lfs.github.com/spec/v1\n")
-    short = tmp_path / "short.safetensors"
-    save_file({"a": torch.zeros(100)}, short)
-    short.write_bytes(short.read_bytes()[:-8])
-    huge = tmp_path / "huge.safetensors"
-    huge.write_bytes(struct.pack("<Q", 2**60) + b"{}")
-    for path in (cut, text, short, huge):
-        with pytest.raises(ValueError, match=path.name):
-            adopt(str(path), "broken", root=tmp_path)
-    with pytest.raises(FileNotFoundError, match="no file at"):
-        adopt(str(tmp_path / "none.pth"), "broken", root=tmp_path)
-    saved([torch.zeros(3)], "list.pth")
-    with pytest.raises(ValueError, match="holds a list, expected a mapping"):
-        adopt(str(tmp_path / "list.pth"), "broken", root=tmp_path)
-    assert not (tmp_path / "custom").exists()
-
-
-def test_weights_that_do_not_fit_are_refused_before_anything_is_written(tmp_path, saved, vit):
-    state = vit.state_dict()
-    nan = state | {"norm.weight": torch.full((128,), float("nan"))}
-    less = {name: tensor for name, tensor in state.items() if name != "blocks.1.norm2.bias"}
-    cases = [
-        (nan, {}, "not finite in norm.weight"),
-        (less, {}, "missing blocks.1.norm2.bias; unexpected nothing"),
-        (state | {"blocks.0.lora": torch.zeros(2)}, {}, "unexpected blocks.0.lora"),
-        # another width
-        (state, dict(arch="vit_tiny_patch16_224.augreg_in21k"), "does not fit VisionTransformer"),
-        (state, dict(arch="vit_of_nobody"), "timm has no model 'vit_of_nobody'"),
-        (state, dict(pooling="global_average", family="XL"), "'family' is one of"),
-    ]
-    for number, (content, options, message) in enumerate(cases):
-        with pytest.raises(ValueError, match=message):
-            adopt(str(saved(content, f"{number}.pth")), "broken", root=tmp_path, **options)
-    assert not (tmp_path / "custom").exists()
+    assert set(read_source(path).content) == {"model", "config", "args"}
+    assert adopt(str(path), "official", root=tmp_path, **ASKED).method == "plain"
 
 
 def test_a_taken_name_is_refused(tmp_path, saved):
-    adopt(str(saved()), "mine", root=tmp_path)
+    adopt(str(saved()), "mine", root=tmp_path, **ASKED)
     with pytest.raises(ValueError, match="custom/mine exists"):
-        adopt(str(saved()), "mine", root=tmp_path)
+        adopt(str(saved()), "mine", root=tmp_path, **ASKED)
 
 
 def test_a_timm_name_takes_its_own_normalisation_and_no_network_says_what_to_fetch(
@@ -284,16 +247,90 @@ def test_other_architectures_are_adopted_by_name(tmp_path, saved, monkeypatch, a
 
 
 @pytest.mark.parametrize("by_name", [True, False])
-def test_a_file_is_compared_with_its_sha256(tmp_path, by_name):
+def test_a_file_is_compared_with_its_sha256(by_name):
     content = b"weights"
     good, bad = hashlib.sha256(content).hexdigest(), "f" * 64
     for digest, expected in (
         (good, None),
         (bad, "has sha256 .*, expected ffffffff.*fetch it again"),
     ):
-        path = tmp_path / (f"resnet-{digest[:8]}.pth" if by_name else "resnet.pth")
-        path.write_bytes(content)
+        name = f"resnet-{digest[:8]}.pth" if by_name else "resnet.pth"
         with pytest.raises(ValueError, match=expected) if expected else nullcontext():
-            verify(path, None if by_name else digest)
-    (tmp_path / "run-20260131.pth").write_bytes(content)
-    verify(tmp_path / "run-20260131.pth")  # a date, not a hash
+            verified(name, content, None if by_name else digest)
+    verified("run-20260131.pth", content)  # a date, not a hash
+
+
+def test_what_is_hashed_is_what_is_loaded(tmp_path, saved, vit, monkeypatch):
+    """A file that is exchanged while it is adopted is not mixed with the one that was compared."""
+    path = saved()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    read = Path.read_bytes
+
+    def exchange(self):
+        data = read(self)
+        if self == path:
+            torch.save({name: -tensor for name, tensor in vit.state_dict().items()}, path)
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", exchange)
+    adopt(str(path), "mine", root=tmp_path, sha256=digest, **ASKED)
+    monkeypatch.undo()
+    found = load_encoder("custom/mine", tmp_path).model.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in vit.state_dict().items())
+
+
+def test_what_was_assumed_is_said(tmp_path, saved):
+    said = []
+    adopt(str(saved()), "mine", root=tmp_path, say=said.append, **ASKED)
+    (line,) = said
+    for part in (
+        "layout plain",
+        "2 heads as given",
+        "normalisation imagenet as given",
+        "family other",
+        "pooling class_token",
+    ):
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("arch", "mean"),
+    [
+        ("vit_tiny_patch16_224.augreg_in21k", [0.5] * 3),
+        ("beit_base_patch16_224", [0.5] * 3),
+        ("vit_base_patch16_siglip_224", [0.5] * 3),
+        ("vit_base_patch16_clip_224.openai", [0.48145466, 0.4578275, 0.40821073]),
+        ("vit_small_patch16_224.dino", [0.485, 0.456, 0.406]),
+    ],
+)
+def test_an_architecture_by_name_brings_its_normalisation(arch, mean, tmp_path, saved, monkeypatch):
+    """As timm's ``pretrained_cfg`` has it; the network itself is a small one of that name."""
+    create = timm.create_model
+    small = dict(img_size=32, patch_size=16, embed_dim=64, depth=1, num_heads=2)
+    monkeypatch.setattr(
+        timm, "create_model", lambda name, **options: create(name, **small | options)
+    )
+    path = saved(timm.create_model(arch, num_classes=0).state_dict())
+    card = adopt(str(path), "mine", arch=arch, root=tmp_path)
+    assert card.mean == mean and len(card.std) == 3
+
+
+def test_a_card_of_an_encoder_from_a_hub_names_an_architecture(tmp_path, monkeypatch):
+    """So that nothing is looked up when it is loaded."""
+    create = timm.create_model
+
+    def fetched(name, pretrained=False, **options):
+        model = create("vit_tiny_patch16_224", img_size=32, **options)
+        assert pretrained and name == "hf-hub:somebody/small@main"
+        return model
+
+    monkeypatch.setattr(module.timm, "create_model", fetched)
+    monkeypatch.setattr(
+        module,
+        "load_model_config_from_hf",
+        lambda name: ({}, "vit_tiny_patch16_224", {"img_size": 32}),
+    )
+    card = adopt("hf-hub:somebody/small@main", "mine", root=tmp_path, input_size=32)
+    monkeypatch.undo()
+    assert (card.architecture, card.arguments["img_size"]) == ("vit_tiny_patch16_224", 32)
+    assert load_encoder("custom/mine", tmp_path)(torch.rand(1, 3, 32, 32)).shape == (1, 192)
