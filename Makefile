@@ -19,13 +19,16 @@ profile = --profile "$${GIVEN_PROFILE-$${PROFILE-fashion}}"
 # words such as images=64, apart
 parameters = $(if $(filter PARAMETERS,$(GIVEN)),$$GIVEN_PARAMETERS)
 
-.PHONY: help book test run sweep adopt pretrain zoo bench clean
+.PHONY: help book pdf test run sweep adopt pretrain zoo bench clean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
 
 book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion|cifar10|imagefolder|imagenet-vitb [ENCODERS="custom/a custom/b"] [DATA=/path/to/folder] [PARAMETERS="images=64"] [WORKERS=2] [DRY=1]
 	$(PY) -m lib book $(profile) $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call option,workers,WORKERS) $(if $(filter DRY,$(GIVEN)),--dry) $(parameters)
+
+pdf: $(INSTALLED) ## print the book that `make book` has built into one file (needs Chromium): [PROFILE=fashion]
+	$(PY) -m lib.report.pdf --profile "$(PROFILE)"
 
 test: $(INSTALLED) ## run the tests
 	$(PY) -m pytest

@@ -7,15 +7,18 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import yaml
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 
 from lib.report.claims import load_claims
 from lib.report.downloads import citation, for_readers, latex, links_out
+from lib.report.heads import head, read_tables, title_page
 from lib.report.in_browser import encoders_asked_for, write_weights
 from lib.report.pages import foot, status_page, summary, verdicts_page
 from lib.report.rules_page import rules as rules_of
+from lib.report.schematics import show_schematic
 from lib.report.verdicts import read_claims
 from lib.run.errors import StudyError
 from lib.run.layout import ROOT, executed_notebook
@@ -76,12 +79,35 @@ def configuration(config: Path) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def with_foot(notebook: Path, record: dict, url: str = "") -> str:
-    """An executed notebook as readers get it, with its provenance as a last cell."""
+def for_book(notebook: Path, record: dict, url: str = "", answer: str = "") -> str:
+    """An executed notebook as readers get it, with the answer below its title and its provenance as
+    a last cell."""
     executed = for_readers(nbformat.read(notebook, as_version=4), url)
+    pages = (cell for cell in executed.cells if cell.cell_type == "markdown")
+    title = next((cell for cell in pages if cell.source.startswith("# ")), None)
+    if answer and title:
+        heading, _, text = title.source.partition("\n")
+        title.source = f"{heading}\n\n{answer}\n\n{text.lstrip()}"
     links = links_out(record["notebook"], url)
     executed.cells.append(new_markdown_cell(f"{foot(record)}\n{links}".strip(), id="provenance"))
     return nbformat.writes(executed)
+
+
+def of_page(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of one page."""
+    return table[table["page"] == name] if len(table) else table
+
+
+def hero(profile: str, notebooks: list[str], root: Path) -> str:
+    """What the title page begins with: the explorer of attention, or a drawing where there is none."""
+    if "self_attention" in notebooks:
+        soup = BeautifulSoup(
+            html_outputs(executed_notebook(profile, "self_attention", root)), "html.parser"
+        )
+        explorer = soup.select_one('.explorer[data-explorer="attention"]')
+        if explorer:
+            return str(explorer)
+    return show_schematic("contrastive learning", "masked image modelling").data
 
 
 def html_outputs(notebook: Path) -> str:
@@ -126,11 +152,14 @@ def assemble(
         [read_record(profile, name, root) for name in notebooks],
     )
     url = repository_url(root / "book" / "_config.yml")
+    verdicts, cases = read_tables(results, notebooks)
+    pages = {*notebooks, *(path.stem for path in (root / "book").glob("*.md"))}
     found = summary(claims, seeds="seeds" in notebooks)
     texts = {
         "generated/summary.md": found,
         "what_holds.md": verdicts_page(claims, rules),
         "status.md": status_page(records, left_out),
+        "generated/title.md": title_page(verdicts, rules, pages, hero(profile, notebooks, root)),
         "generated/rules.md": rules_of(rules, set(notebooks)),
         "generated/cite.md": citation(root / "CITATION.cff", url),
     }
@@ -139,7 +168,10 @@ def assemble(
         toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
         texts["_toc.yml"] = yaml.safe_dump(without(toc, set(left_out)), sort_keys=False)
     for name, record in zip(notebooks, records, strict=True):
-        texts[f"{name}.ipynb"] = with_foot(executed_notebook(profile, name, root), record, url)
+        answer = head(*(of_page(table, name) for table in (verdicts, cases)), rules)
+        texts[f"{name}.ipynb"] = for_book(
+            executed_notebook(profile, name, root), record, url, answer
+        )
         texts |= {
             f"generated/{Path(p).name}": (root / p).read_text(encoding="utf-8")
             for p in record["outputs"]

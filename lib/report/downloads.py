@@ -1,4 +1,5 @@
-"""Copies of executed notebooks for readers: a first cell that fetches the study, nothing of this machine, links to the numbers behind figures."""
+"""Copies of executed notebooks for readers: a first cell that fetches the study, nothing of this
+machine, links to the numbers behind figures."""
 
 import ast
 import io
@@ -38,7 +39,8 @@ def setup_cell(url: str) -> NotebookNode:
     """The first cell of a downloaded notebook, invisible on its page.
 
     Args:
-        url: of the repository; empty where it is not known, and the cell then asks for ``STUDY_REPOSITORY``.
+        url: of the repository; empty where it is not known, and the cell then asks for
+            ``STUDY_REPOSITORY``.
     """
     return new_code_cell(
         SETUP.replace("{url}", url), id="setup", metadata={"tags": ["remove-cell"]}
@@ -52,7 +54,8 @@ def _names(node: ast.AST) -> set[str]:
 def tables_behind(notebook: NotebookNode) -> dict[str, str]:
     """Which table each figure draws: cell id -> name of the table.
 
-    A figure draws a table if its call takes a variable that :func:`write_table` has written, or one made from such a variable.
+    A figure draws a table if its call takes a variable that :func:`write_table` has written, or one
+    made from such a variable.
     """
     written: dict[str, str] = {}
     found = {}
@@ -126,9 +129,11 @@ def for_readers(executed: NotebookNode, url: str) -> NotebookNode:
 
 
 def links_out(name: str, url: str, branch: str = "main") -> str:
-    """Where to run, read and correct a page, as Markdown: Colab, Binder, the notebook's source, issues; empty where the address is not known.
+    """Where to run, read and correct a page, as Markdown: Colab, Binder, the notebook's source,
+    issues; empty where the address is not known.
 
-    Colab and Binder open the branch ``notebooks``, where the workflow that publishes the book puts readers' copies.
+    Colab and Binder open the branch ``notebooks``, where the workflow that publishes the book puts
+    readers' copies.
 
     Args:
         name: of the notebook.
@@ -140,7 +145,9 @@ def links_out(name: str, url: str, branch: str = "main") -> str:
         return f"[Source]({url})" if url else ""
     place = match[1]
     links = {
-        "Open in Colab": f"https://colab.research.google.com/github/{place}/blob/notebooks/{name}.ipynb",
+        "Open in Colab": (
+            f"https://colab.research.google.com/github/{place}/blob/notebooks/{name}.ipynb"
+        ),
         "Open in Binder": f"https://mybinder.org/v2/gh/{place}/notebooks?labpath={name}.ipynb",
         "Source": f"https://github.com/{place}/blob/{branch}/notebooks/{name}.ipynb",
         "Ask or correct": f"https://github.com/{place}/issues/new?title={name}",

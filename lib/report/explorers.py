@@ -1,4 +1,5 @@
-"""Explorers: parts of a page that can be touched, each with a still picture and a table for print and screen readers.
+"""Explorers: parts of a page that can be touched, each with a still picture and a table for print
+and screen readers.
 
 A function here turns tensors into HTML that carries its data; ``book/_static/explorers.js`` makes it live. Nothing is loaded from elsewhere,
 and without the script the still picture and the table remain.
@@ -99,10 +100,12 @@ def explorer(
     )
     written = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return HTML(
-        f'<section class="explorer" data-explorer="{kind}" aria-label="{escape(title)}"><p class="how"><strong>{escape(title)}{"" if title.endswith("?") else "."}</strong> {escape(how)}</p>'
-        f'<div class="still"><img src="{picture(still)}" alt="{escape(alt)}"></div>'
-        f'<details class="behind"><summary>The table behind it</summary><div class="table-scroll">{rows}</div></details>'
-        f'<script type="application/json">{written}</script></section>'
+        f'<section class="explorer" data-explorer="{kind}" aria-label="{escape(title)}"><p'
+        f' class="how"><strong>{escape(title)}{"" if title.endswith("?") else "."}</strong>'
+        f' {escape(how)}</p><div class="still"><img src="{picture(still)}"'
+        f' alt="{escape(alt)}"></div><details class="behind"><summary>The table behind'
+        f' it</summary><div class="table-scroll">{rows}</div></details><script'
+        f' type="application/json">{written}</script></section>'
     )
 
 
@@ -122,7 +125,8 @@ def image_data(images: Images, count: int, side: int = SIDE) -> dict:
 
 
 def every_map(encoder: Encoder, image: Tensor) -> Tensor:
-    """Attention from every patch to every patch ``(depth, patches, patches)`` of one image, heads averaged, prefix tokens removed."""
+    """Attention from every patch to every patch ``(depth, patches, patches)`` of one image, heads
+    averaged, prefix tokens removed."""
     rows, columns = encoder.grid(image[None])
     queries = [(row, column) for row in range(rows) for column in range(columns)]
     return attention_maps(encoder, image, queries).flatten(2)
@@ -149,11 +153,19 @@ def _attention(
     query = _middle(grid)
     at = query[0] * grid[1] + query[1]
     data = {
-        **image_data(images, count), "grid": list(grid), "patch": encoders[0].patch_size, "query": query,
+        **image_data(images, count),
+        "grid": list(grid),
+        "patch": encoders[0].patch_size,
+        "query": query,
         "encoders": [
-            {"label": labels[e.name], "depth": e.depth, "maps": [coded(m.clamp(min=0).sqrt()) for m in maps[e.name]]} for e in encoders
+            {
+                "label": labels[e.name],
+                "depth": e.depth,
+                "maps": [coded(m.clamp(min=0).sqrt()) for m in maps[e.name]],
+            }
+            for e in encoders
         ],
-    }  # fmt: skip
+    }
     still = strips(
         {
             labels[n]: [m.unflatten(0, grid).numpy() for m in found[0][:, at]]
@@ -161,10 +173,17 @@ def _attention(
         }
     )
     rows = [
-        {"encoder": labels[name], "block": block + 1, "largest share": share.max().item(), "row": int(share.argmax()) // grid[1] + 1,
-         "column": int(share.argmax()) % grid[1] + 1, "share on itself": share[at].item()}
-        for name, found in maps.items() for block, share in enumerate(found[0][:, at])
-    ]  # fmt: skip
+        {
+            "encoder": labels[name],
+            "block": block + 1,
+            "largest share": share.max().item(),
+            "row": int(share.argmax()) // grid[1] + 1,
+            "column": int(share.argmax()) % grid[1] + 1,
+            "share on itself": share[at].item(),
+        }
+        for name, found in maps.items()
+        for block, share in enumerate(found[0][:, at])
+    ]
     return data, still, pd.DataFrame(rows)
 
 
@@ -180,8 +199,14 @@ def attention_explorer(encoders: Sequence[Encoder], images: Images, labels: dict
         ValueError: encoders with different grids.
     """
     data, still, table = _attention(encoders, images, labels)
-    how = "Choose a patch with the mouse, a finger or the arrow keys: each row of maps shows where that patch looks, block by block."
-    alt = "Rows of attention maps of the middle patch of the first image, one row an encoder, one map a block."
+    how = (
+        "Choose a patch with the mouse, a finger or the arrow keys: each row of maps shows where"
+        " that patch looks, block by block."
+    )
+    alt = (
+        "Rows of attention maps of the middle patch of the first image, one row an encoder, one map"
+        " a block."
+    )
     return explorer("attention", "Where does a patch look?", data, still, alt, table, how)
 
 
@@ -200,7 +225,8 @@ def hybrid_explorer(
         readings: name of an accuracy -> one value a λ.
 
     Raises:
-        ValueError: another number of weights or values than of encoders, encoders with different grids.
+        ValueError: another number of weights or values than of encoders, encoders with different
+            grids.
     """
     lengths = {"weights": len(weights)} | {name: len(values) for name, values in readings.items()}
     if set(lengths.values()) != {len(encoders)}:
@@ -216,8 +242,14 @@ def hybrid_explorer(
     scores = pd.DataFrame(
         {"λ": list(weights), **{name: list(values) for name, values in readings.items()}}
     )
-    how = "Move λ from masked image modelling alone (0) to contrastive learning alone (1), and choose a patch: its attention and the two accuracies follow."
-    alt = "Rows of attention maps of the middle patch, one row a share λ of the contrastive loss, one map a block."
+    how = (
+        "Move λ from masked image modelling alone (0) to contrastive learning alone (1), and choose"
+        " a patch: its attention and the two accuracies follow."
+    )
+    alt = (
+        "Rows of attention maps of the middle patch, one row a share λ of the contrastive loss, one"
+        " map a block."
+    )
     return explorer("hybrid", "From one loss to the other", data, still, alt, scores, how)
 
 
@@ -267,7 +299,10 @@ def path_explorer(
             for t, (s, total) in enumerate(zip(scores[0].tolist(), sums[0].tolist(), strict=True))
         ]
     data = {**image_data(images, len(images)), "steps": steps, "encoders": shown}
-    how = "Move the slider: the image walks away from itself (left), and the pixels that made the score fall light up (right)."
+    how = (
+        "Move the slider: the image walks away from itself (left), and the pixels that made the"
+        " score fall light up (right)."
+    )
     alt = "One row an encoder: the image, the image at the end of the path, and the attribution."
     return explorer("path", "SSLA, step by step", data, strips(strip), alt, pd.DataFrame(rows), how)
 
@@ -281,7 +316,8 @@ def attacked(
     index: int,
     seed: int = 0,
 ) -> dict[str, dict]:
-    """What :func:`lib.attribution.mask_and_attack.mask_and_attack` scores, with the attacked images themselves, for one image.
+    """What :func:`lib.attribution.mask_and_attack.mask_and_attack` scores, with the attacked images
+    themselves, for one image.
 
     Args:
         encoder: f.
@@ -410,7 +446,10 @@ def token_explorer(
             "silhouette of the images shown": list(mean.values()),
         }
     )
-    how = "Point at a token, or use the arrow keys: its image and patch appear, and the other tokens of that image grow."
+    how = (
+        "Point at a token, or use the arrow keys: its image and patch appear, and the other tokens"
+        " of that image grow."
+    )
     return explorer(
         "tokens",
         "Whose token is that?",
@@ -490,8 +529,14 @@ def direction_explorer(
         "directions": count,
         "encoders": encoders,
     }
-    how = "Move from the first direction on: what do the tokens differ in most, what next? A cloud with many directions keeps showing patterns."
-    alt = "One row an encoder: the tokens of the first image along their first six main directions, as maps over the patches."
+    how = (
+        "Move from the first direction on: what do the tokens differ in most, what next? A cloud"
+        " with many directions keeps showing patterns."
+    )
+    alt = (
+        "One row an encoder: the tokens of the first image along their first six main directions,"
+        " as maps over the patches."
+    )
     return explorer(
         "directions",
         "Along which directions do tokens differ?",

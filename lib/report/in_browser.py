@@ -1,4 +1,5 @@
-"""Encoders that run in the reader's browser: their weights as scripts of the book, loaded when asked for.
+"""Encoders that run in the reader's browser: their weights as scripts of the book, loaded when
+asked for.
 
 ``book/_static/encoder.js`` computes a plain Vision Transformer and its gradient in JavaScript. A runtime such as onnxruntime-web would be
 ten times as large as the encoders, and browsers refuse to fetch its WebAssembly for a book that is opened from a disk; a script they load.
@@ -36,7 +37,8 @@ MOST = 8_000_000  # bytes of weights
 
 
 def runs_in_browser(name: str, root: Path = CHECKPOINTS) -> bool:
-    """Whether ``encoder.js`` can compute an encoder: a small plain Vision Transformer, with no part that it does not know."""
+    """Whether ``encoder.js`` can compute an encoder: a small plain Vision Transformer, with no part
+    that it does not know."""
     card, path = read_card(root / f"{name}.yaml"), root / f"{name}.safetensors"
     if card.patch_size is None or path.stat().st_size > MOST:
         return False
@@ -69,7 +71,8 @@ def script_of(name: str) -> str:
 
 
 def write_weights(name: str, static: Path, root: Path = CHECKPOINTS) -> Path:
-    """Write an encoder's weights as a script: the safetensors file, without what is not the encoder's, as base64.
+    """Write an encoder's weights as a script: the safetensors file, without what is not the
+    encoder's, as base64.
 
     Returns:
         the script.
@@ -93,7 +96,8 @@ def write_weights(name: str, static: Path, root: Path = CHECKPOINTS) -> Path:
 def encoder_explorer(
     names: Sequence[str], images: Images, labels: dict[str, str], root: Path = CHECKPOINTS
 ) -> HTML:
-    """Draw or drop a picture and see the attention maps of the encoders themselves, computed in the page.
+    """Draw or drop a picture and see the attention maps of the encoders themselves, computed in the
+    page.
 
     Args:
         names: encoders of one input size that :func:`runs_in_browser`.
@@ -135,7 +139,10 @@ def encoder_explorer(
         for (n, e), c in zip(encoders.items(), cards.values(), strict=True)
     ]
     still = strips({"image": [x.movedim(0, -1).squeeze(-1).numpy() for x in images.images]})
-    how = "Nothing is sent anywhere: the encoders run in this page. Draw on black or drop a picture, then choose a patch."
+    how = (
+        "Nothing is sent anywhere: the encoders run in this page. Draw on black or drop a picture,"
+        " then choose a patch."
+    )
     return explorer(
         "encoder",
         "Your own picture",

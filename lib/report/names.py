@@ -1,4 +1,5 @@
-"""Names of encoders that a reader understands: the method, and only what tells encoders of one method apart."""
+"""Names of encoders that a reader understands: the method, and only what tells encoders of one
+method apart."""
 
 import re
 from pathlib import Path
@@ -20,7 +21,8 @@ def _facts(card: Card) -> list[str]:
 
 
 def plain_names(encoders: list[str], root: Path = CHECKPOINTS) -> dict[str, str]:
-    """A name for each encoder: its card's method, followed by the facts in which encoders of that method differ.
+    """A name for each encoder: its card's method, followed by the facts in which encoders of that
+    method differ.
 
     Args:
         encoders: names such as ``"fashion/moco-v3-s"``; what has no card, such as ``"random weights"``, keeps its name.

@@ -1,4 +1,5 @@
-"""The rules of the study for people: every claim in plain words, what stands for it, and when it counts as reproduced."""
+"""The rules of the study for people: every claim in plain words, what stands for it, and when it
+counts as reproduced."""
 
 from html import escape
 
@@ -33,7 +34,8 @@ def rule(claim: dict) -> str:
     }
     if claim.get("needs"):
         facts["Asked of the encoders"] = (
-            f"those in the place of {claim['needs']} must read better than raw pixels and random weights"
+            f"those in the place of {claim['needs']} must read better than raw pixels and random"
+            " weights"
         )
     if claim.get("amended"):
         facts["Amended"] = (
@@ -47,8 +49,9 @@ def rule(claim: dict) -> str:
     page = claim.get("page")
     link = f'<p><a href="{page}.html">The page that measures it</a></p>' if page else ""
     return (
-        f'<details class="rule" id="rule-{escape(claim["id"])}"><summary>{escape(claim["statement"])} <small>({escape(claim["figure"])})</small></summary>'
-        f"<dl>{rows}</dl>{link}</details>"
+        '<details class="rule"'
+        f' id="rule-{escape(claim["id"])}"><summary>{escape(claim["statement"])}'
+        f" <small>({escape(claim['figure'])})</small></summary><dl>{rows}</dl>{link}</details>"
     )
 
 
@@ -63,9 +66,11 @@ def rules(claims: dict[str, dict], pages: set[str] | None = None) -> str:
     for paper, title in PAPERS.items():
         chosen = [c for c in claims.values() if c["paper"] == paper]
         known = [
-            c
-            if pages is None or c.get("page") in pages
-            else {k: v for k, v in c.items() if k != "page"}
+            (
+                c
+                if pages is None or c.get("page") in pages
+                else {k: v for k, v in c.items() if k != "page"}
+            )
             for c in chosen
         ]
         parts += [

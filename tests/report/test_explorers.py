@@ -211,11 +211,15 @@ def page(every, tmp_path_factory):
     folder = tmp_path_factory.mktemp("explorers")
     for name in ("explorers.js", "explorers.css", "encoder.js", "study.css"):
         shutil.copyfile(STATIC / name, folder / name)
-    links = '<link rel="stylesheet" href="study.css"><link rel="stylesheet" href="explorers.css"><script defer src="explorers.js"></script>'
+    links = (
+        '<link rel="stylesheet" href="study.css"><link rel="stylesheet"'
+        ' href="explorers.css"><script defer src="explorers.js"></script>'
+    )
     path = folder / "page.html"
     body = "".join(html.data for html in every.values())
     path.write_text(
-        f'<!doctype html><html lang="en" data-theme="dark"><head><meta charset="utf-8">{links}</head><body>{body}</body></html>',
+        '<!doctype html><html lang="en" data-theme="dark"><head><meta'
+        f' charset="utf-8">{links}</head><body>{body}</body></html>',
         encoding="utf-8",
     )
     return path
@@ -275,7 +279,8 @@ def test_explorers_answer_to_mouse_finger_and_keys(page, width):
 def test_distance_that_the_page_says_is_that_of_the_probe(page, encoders, images):
     answer = ask(
         page,
-        'return [...document.querySelectorAll("[data-explorer=attention] .said")].map((node) => node.textContent);',
+        'return [...document.querySelectorAll("[data-explorer=attention] .said")].map((node) =>'
+        " node.textContent);",
     )
     for e, said in zip(encoders, answer["found"], strict=True):
         maps = every_map(e, images.images[0])
@@ -291,11 +296,13 @@ def test_without_scripts_the_still_picture_stands(every, tmp_path):
     path = tmp_path / "still.html"
     style = (STATIC / "explorers.css").read_text(encoding="utf-8")
     path.write_text(
-        f"<!doctype html><html><head><style>{style}</style></head><body>{every['path'].data}</body></html>",
+        "<!doctype"
+        f" html><html><head><style>{style}</style></head><body>{every['path'].data}</body></html>",
         encoding="utf-8",
     )
     answer = ask(
         path,
-        'const still = document.querySelector(".still img"); return [still.naturalWidth > 0, still.getBoundingClientRect().height > 50];',
+        'const still = document.querySelector(".still img"); return [still.naturalWidth > 0,'
+        " still.getBoundingClientRect().height > 50];",
     )
     assert answer["found"] == [True, True]

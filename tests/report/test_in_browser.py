@@ -70,13 +70,13 @@ def test_equal_to_torch(page, images, name):
     tracked = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(invariance_score(encoder, tracked, z).sum(), tracked)
     expected = ssla(encoder, x, z, 2)
-    script = LOAD + (
-        f"const model = models[{NAMES.index(name)}], z = Float32Array.from({json.dumps(z[0].tolist())});"
-        f"const x = Float32Array.from({json.dumps(x.flatten().tolist())}), pass = model.forward(x);"
-        "let last; for (last of model.ssla(x, z, 2)) ;"
-        "return { f: [...pass.representation], maps: pass.attention.map((a) => [...a]),"
-        " gradient: [...model.score(x, z).gradient], attribution: [...last.attribution],"
-        " scores: last.scores };"
+    script = (
+        LOAD + f"const model = models[{NAMES.index(name)}], z ="
+        f" Float32Array.from({json.dumps(z[0].tolist())});const x ="
+        f" Float32Array.from({json.dumps(x.flatten().tolist())}), pass = model.forward(x);let"
+        " last; for (last of model.ssla(x, z, 2)) ;return { f: [...pass.representation], maps:"
+        " pass.attention.map((a) => [...a]), gradient: [...model.score(x, z).gradient],"
+        " attribution: [...last.attribution], scores: last.scores };"
     )
     found = {key: torch.tensor(value) for key, value in ask(page, script)["found"].items()}
     close = {"atol": 1e-4, "rtol": 0}
@@ -94,8 +94,8 @@ def test_equal_to_torch(page, images, name):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_loaded_until_asked_for_and_then_from_the_book(page, width):
     script = (
-        "const loaded = () => [...document.scripts].filter((s) => s.src.includes('encoder')).length;"
-        "const before = loaded();"
+        "const loaded = () => [...document.scripts].filter((s) =>"
+        " s.src.includes('encoder')).length;const before = loaded();"
         + LOAD
         + "const said = () => [...document.querySelectorAll('.said')].map((n) => n.textContent);"
         "const first = said(); document.querySelectorAll('.thumbnails button')[1].click();"
