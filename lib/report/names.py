@@ -21,11 +21,12 @@ def _facts(card: Card) -> list[str]:
 
 
 def plain_names(encoders: list[str], root: Path = CHECKPOINTS) -> dict[str, str]:
-    """A name for each encoder: its card's method, followed by the facts in which encoders of that
+    """A name for each encoder: its card's method (*hybrid* of two losses), followed by the facts in which encoders of that
     method differ.
 
     Args:
-        encoders: names such as ``"fashion/moco-v3-s"``; what has no card, such as ``"random weights"``, keeps its name.
+        encoders: names such as ``"fashion/moco-v3-s"``; what has no card keeps
+            its name, such as ``"random weights"``, without its group.
         root: of the cards.
 
     Returns:
@@ -41,10 +42,10 @@ def plain_names(encoders: list[str], root: Path = CHECKPOINTS) -> dict[str, str]
         for name in encoders
         if (root / f"{name}.yaml").is_file()
     }
-    names = {name: name for name in encoders}
+    names = {name: name.rpartition("/")[2] for name in encoders}
     for method in dict.fromkeys(card.method for card in cards.values()):
         group = [name for name, card in cards.items() if card.method == method]
-        label = dict.fromkeys(group, method)
+        label = dict.fromkeys(group, "hybrid" if _facts(cards[group[0]])[0] else method)
         for facts in zip(*(_facts(cards[name]) for name in group), strict=True):
             if len(set(label.values())) < len(group) and len(set(facts)) > 1:
                 label |= {

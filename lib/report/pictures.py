@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from lib.report.style import line_styles, short
+from lib.report.names import plain_names
+from lib.report.style import line_styles
 
 
 def show_image(axes: Axes, image: Tensor | np.ndarray, title: str = "", **options) -> None:
@@ -81,11 +82,12 @@ def attention_map_figure(
         queries: (row, column) of each query patch.
         patch_size: in pixels.
     """
+    names = plain_names(list(maps))
     figure = plt.figure(figsize=(5.4, len(maps) * (0.62 * len(queries) + 0.45)))
     for part, (name, blocks) in zip(
         np.atleast_1d(figure.subfigures(len(maps), 1)), maps.items(), strict=True
     ):
-        part.suptitle(short(name), x=0, ha="left", fontsize=11, fontweight="bold")
+        part.suptitle(names[name], x=0, ha="left", fontsize=11, fontweight="bold")
         grid = part.subplots(len(queries), len(blocks) + 1, squeeze=False)
         for q, (row, column) in enumerate(queries):
             show_image(grid[q, 0], image, "" if q else "block")
@@ -117,7 +119,7 @@ def shift_figure(moved: dict[str, tuple[Tensor, Tensor]], families: dict[str, st
         moved: encoder -> two tensors ``(tokens, ≥ 2)``; the first two columns are drawn.
         families: encoder -> family.
     """
-    columns = min(2, len(moved))
+    names, columns = plain_names(list(moved)), min(2, len(moved))
     rows = -(-len(moved) // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(5.4, 2.5 * rows), squeeze=False)
     for axes in grid.flat[len(moved) :]:
@@ -134,7 +136,7 @@ def shift_figure(moved: dict[str, tuple[Tensor, Tensor]], families: dict[str, st
         )
         axes.scatter(*before[:, :2].T, s=14, facecolors="none", edgecolors=colour, linewidths=0.8)
         axes.scatter(*after[:, :2].T, s=14, color=colour)
-        axes.set_title(short(name), fontsize=10)
+        axes.set_title(names[name], fontsize=10)
         axes.set_aspect("equal", adjustable="datalim")
         axes.tick_params(labelsize=8)
     return figure
@@ -151,6 +153,7 @@ def token_map_figure(
         classes: ``(images,)``.
         names: of the classes that occur, in increasing order of class.
     """
+    plain = plain_names(list(points))
     looks = list(
         zip(
             (
@@ -174,7 +177,7 @@ def token_map_figure(
                     linewidths=0,
                     label=None if i else name,
                 )
-        axes.set_title(short(encoder), fontsize=10)
+        axes.set_title(plain[encoder], fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
     grid[0, 0].legend(

@@ -11,12 +11,14 @@ from matplotlib.text import Text
 
 from lib.report import style as style_module
 from lib.report.figures import (
+    curve_styles,
     curves,
     depth_figure,
     protection_figure,
     score_figure,
     training_figure,
 )
+from lib.report.names import plain_names
 from lib.report.pictures import (
     attention_map_figure,
     image_rows,
@@ -205,9 +207,9 @@ def test_a_depth_figure_draws_the_mean_over_heads_of_one_metric(relative):
     assert ("published" in lines) == relative
     if relative:
         assert lines["published"].get_xdata() == pytest.approx([0.5, 1])
-    assert set(lines["uniform"].get_ydata()) == {0.5} and "uniform" in [
-        text.get_text() for text in axes.get_legend().get_texts()
-    ]
+    assert set(lines["uniform"].get_ydata()) == {0.5}
+    named = [text.get_text() for text in axes.texts]  # at the ends of the lines
+    assert sorted(named) == sorted([*SHORT, "uniform", *(["published"] if relative else [])])
     assert (axes.get_xlabel(), axes.get_ylabel()) == (
         "relative depth" if relative else "block",
         "NMI",
@@ -401,3 +403,55 @@ def test_maps_are_magnitudes_each_on_its_own_scale():
         pytest.approx(tuple(map(float, limits))) for limits in expected
     ]
     assert [panels[i].texts[0].get_text() for i in (0, 2, 4)] == ["image", "a", "zero"]
+
+
+def test_names_at_the_ends_of_lines_do_not_touch_and_keep_their_order():
+    names = [f"method {k}" for k in range(6)]
+    heights = [1.0, 1.001, 1.002, 0.2, 0.201, 5.0]
+    table = pd.concat(
+        pd.DataFrame({"x": [0, 1], "encoder": name, "metric": "m", "value": [0.5, height]})
+        for name, height in zip(names, heights, strict=True)
+    ).assign(low=0.0, high=1.0, n=3)
+    figure = curves(table, {"m": "m"}, "x", dict.fromkeys(names, "CL"), "x")
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]  # without their lines
+    assert [text.get_text() for text in figure.axes[0].texts] == [
+        names[k] for k in np.argsort(heights, kind="stable")
+    ]
+    for below, above in zip(boxes, boxes[1:], strict=False):
+        assert above.y0 >= below.y0 + 0.9 * below.height
+
+
+def test_more_than_six_encoders_are_drawn_family_by_family_on_one_scale():
+    families = (
+        dict.fromkeys("abcde", "CL") | dict.fromkeys("fg", "MIM") | {"random weights": "other"}
+    )
+    table = pd.concat(
+        pd.DataFrame({"x": [0, 1], "encoder": name, "metric": "m", "value": [0.0, k + 1.0]})
+        for k, name in enumerate(families)
+    ).assign(low=0.0, high=1.0, n=3)
+    first, second = curves(table, {"m": "m"}, "x", families, "x").axes
+    assert [line.get_label() for line in first.lines] == [*"abcde", "random weights"]
+    assert [line.get_label() for line in second.lines] == [*"fg", "random weights"]
+    assert first.get_ylim() == second.get_ylim() and first.get_ylim()[1] >= 8
+
+
+def test_hybrids_take_an_ordered_scale_of_colours():
+    weights = ("0", "0.2", "0.4", "0.6", "1")
+    families = {f"fashion/hybrid-{w}-s": "other" for w in weights}
+    styles = curve_styles(families, plain_names(list(families)))
+    blue = [to_rgb(style["color"])[2] for style in styles.values()]
+    assert blue == sorted(blue) and len(set(blue)) == 5
+    assert styles["fashion/hybrid-0-s"]["color"] == STYLES["MIM"][0]["color"]
+    assert styles["fashion/hybrid-1-s"]["color"] == STYLES["CL"][0]["color"]
+
+
+def test_no_panel_of_a_training_figure_is_cut():
+    logs = {
+        name: pd.DataFrame({"images": [0, 1000], "loss": [0.0, top]})
+        for name, top in (("small", 0.1), ("large", 9.0))
+    }
+    figure = training_figure(logs, {"small": "CL", "large": "MIM"}, "loss", "loss")
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        assert low == 0 and high >= 9
