@@ -19,7 +19,7 @@ profile = --profile "$${GIVEN_PROFILE-$${PROFILE-fashion}}"
 # words such as images=64, apart
 parameters = $(if $(filter PARAMETERS,$(GIVEN)),$$GIVEN_PARAMETERS)
 
-.PHONY: help book pdf test run sweep adopt pretrain zoo bench clean
+.PHONY: help book pdf test run sweep adopt compare pretrain zoo bench clean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
@@ -28,7 +28,7 @@ book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fash
 	$(PY) -m lib book $(profile) $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call option,workers,WORKERS) $(if $(filter DRY,$(GIVEN)),--dry) $(parameters)
 
 pdf: $(INSTALLED) ## print the book that `make book` has built into one file (needs Chromium): [PROFILE=fashion]
-	$(PY) -m lib.report.pdf --profile "$(PROFILE)"
+	$(PY) -m lib.report.pdf $(profile)
 
 test: $(INSTALLED) ## run the tests
 	$(PY) -m pytest
@@ -44,6 +44,10 @@ adopt: given-SOURCE given-NAME $(INSTALLED) ## make an encoder, custom/NAME, fro
 	$(PY) -m lib.adopt $(call given,SOURCE) --name=$(call given,NAME) $(call option,arch,ARCH) $(call option,heads,HEADS) $(call option,family,FAMILY) \
 	  $(call option,normalisation,NORMALISATION) $(call option,pooling,POOLING) $(call option,stem,STEM) $(call option,entry,ENTRY) \
 	  $(call option,method,METHOD) $(call option,input-size,INPUT_SIZE) $(call option,sha256,SHA256)
+
+compare: adopt ## adopt an encoder, run every page that it fits, and show it beside the study's: SOURCE=… NAME=… and what adopt takes [WITH="fashion/simmim-s"] [NOTEBOOKS=…] [WORKERS=2] [PROFILE=fashion] [DATA=/path/to/folder]
+	$(PY) -m lib sweep --encoders "custom/"$(call given,NAME)" $${GIVEN_WITH-}" $(profile) $(call option,notebooks,NOTEBOOKS) $(call option,workers,WORKERS) $(call option,data,DATA)
+	$(PY) -m lib.report.beside "custom/"$(call given,NAME) $(call option,with,WITH) $(profile) $(call option,data,DATA)
 
 pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=imagenette|/path/to/folder] [STEM=convolutional] [ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]
 	$(PY) -m lib.pretrain $(call given,METHOD) $(call option,size,SIZE) $(call option,data,DATA) $(call option,stem,STEM) $(call option,arch,ARCH) $(call option,images,IMAGES) \
