@@ -13,9 +13,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lib.data.fashion import load_fashion
-from lib.data.folder import folder_samples, load_cifar10, read_image
+from lib.data.folder import folder_samples, load_cifar10
 from lib.data.imagenette import IMAGENETTE_SIDE, load_imagenette
 from lib.data.images import Images, drawn
+from lib.data.read_image import read_image
 
 Split = Literal["train", "test"]
 CIFAR10_ROOT = Path(__file__).resolve().parents[2] / "data" / "cifar-10"

@@ -13,8 +13,9 @@ import torch
 from torchvision.datasets import Imagenette
 from tqdm import tqdm
 
-from lib.data.folder import folder_samples, read_image
+from lib.data.folder import folder_samples
 from lib.data.images import Images
+from lib.data.read_image import read_image
 
 IMAGENETTE_ROOT = Path(__file__).resolve().parents[2] / "data" / "imagenette"
 IMAGENETTE_SIDE = 64  # pixels

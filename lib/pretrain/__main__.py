@@ -23,7 +23,6 @@ from lib.pretrain.methods import (
 from lib.pretrain.source import fashion_source, folder_source, photographs_source
 from lib.pretrain.trainer import Recipe, export_weights, train
 
-
 IMAGENETTE = Path("imagenette")
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lib.data.fashion import load_fashion
-from lib.data.folder import open_folder, read_image
+from lib.data.folder import open_folder
 from lib.data.imagenette import load_imagenette
 from lib.data.images import Images
+from lib.data.read_image import read_image
 
 LARGEST_HELD_OUT, SMALLEST_FOLDER = 1000, 25
 

@@ -1,7 +1,11 @@
 """The images of a run, checked before it: nothing but a folder's list of files is read, nothing is
 downloaded."""
 
+from functools import cache
+from pathlib import Path
+
 from lib.data.dataset import SIDES, is_folder, load_images
+from lib.data.folder import folder_splits
 from lib.run.errors import StudyError, one_line
 
 KNOWN_COUNTS = [1000] * 10  # test images of each class, of fashion and of cifar10
@@ -36,6 +40,7 @@ def check_dataset(values: dict, notebook: str) -> None:
             f"data set {dataset!r} is neither {' nor '.join(SIDES)} nor a folder that can be used:"
             f" {one_line(error)}."
         ) from error
+    announce(dataset)
     there = {split: len(images) for split, images in splits.items()}
     for name, split in COUNTED.items():
         asked = values.get(name, 0)
@@ -50,6 +55,12 @@ def check_dataset(values: dict, notebook: str) -> None:
         notebook,
         splits["test"].labels.bincount(minlength=len(splits["test"].classes)).tolist(),
     )
+
+
+@cache
+def announce(dataset: str) -> None:
+    """Say once, in one line, what of a folder is taken as what."""
+    print(folder_splits(Path(dataset)).said)
 
 
 def check_classes(values: dict, notebook: str, counts: list[int]) -> None:

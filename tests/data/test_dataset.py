@@ -8,12 +8,12 @@ from PIL import Image
 import lib.data.dataset
 from lib.data.dataset import FOLDER_SIDE, has_masks, is_folder, load_images, side_of
 from lib.data.fashion import load_fashion
-from lib.data.folder import read_image
+from lib.data.read_image import read_image
 
 
-def fill(folder, count=12, classes="abc"):
+def fill(folder, count=12, classes="abc", seed=0):
     """``count`` colour images of 20 × 24 px, in turn in each class."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for number in range(count):
         path = folder / classes[number % len(classes)] / f"{number:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def test_a_folder_without_splits_gives_every_other_image_to_each(tmp_path):
 
 @pytest.mark.parametrize("held_out", ["val", "validation", "test"])
 def test_a_folder_with_splits_keeps_them(tmp_path, held_out):
-    fill(tmp_path / "train", 6), fill(tmp_path / held_out, 3)
+    fill(tmp_path / "train", 6), fill(tmp_path / held_out, 3, seed=1)
     train, test = load_images(str(tmp_path), "train"), load_images(str(tmp_path), "test")
     assert (len(train), len(test)) == (6, 3) and all(f"/{held_out}/" in file for file in test.files)
 
@@ -119,7 +119,7 @@ def test_what_is_wrong_is_said(tmp_path):
         ),
     ):
         load_images(str(tmp_path / "three"), "test")
-    fill(tmp_path / "two" / "train", 4, "ab"), fill(tmp_path / "two" / "val", 4, "ac")
+    fill(tmp_path / "two" / "train", 4, "ab"), fill(tmp_path / "two" / "val", 4, "ac", 1)
     with pytest.raises(
         ValueError, match="the same classes in .*train and .*val, got 2 and 2 that differ"
     ):

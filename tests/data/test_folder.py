@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from torchvision.datasets import cifar
 
-from lib.data.folder import load_cifar10, open_folder, read_image
+from lib.data.folder import load_cifar10, open_folder
+from lib.data.read_image import read_image
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from lib.data.dataset import has_masks, is_folder, load_images, side_of
-from lib.data.folder import folder_samples, read_image
+from lib.data.folder import folder_samples
 from lib.data.imagenette import IMAGENETTE_SIDE, load_imagenette
+from lib.data.read_image import read_image
 
 
 @pytest.fixture(scope="module")

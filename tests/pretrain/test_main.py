@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.data.folder import open_folder, read_image
+from lib.data.folder import open_folder
+from lib.data.read_image import read_image
 from lib.encoders.card import read_card
 from lib.encoders.load import load_encoder
 from lib.pretrain.__main__ import free_stem, main, parse

@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.data.folder import open_folder, read_image
+from lib.data.folder import open_folder
 from lib.data.images import Images
+from lib.data.read_image import read_image
 from lib.pretrain.source import ImageFiles, batches, fashion_source, folder_source
 
 CPU = torch.device("cpu")
