@@ -280,7 +280,7 @@
         drawImage(thumb, bytes(image.pixels), data.size);
         Object.assign(square.style, { left: `${(100 * (token % data.grid[1])) / data.grid[1]}%`, top: `${(100 * Math.floor(token / data.grid[1])) / data.grid[0]}%`, width: `${100 / data.grid[1]}%`, height: `${100 / data.grid[0]}%` });
         const name = `${image.label}, image ${mine + 1}, patch in row ${Math.floor(token / data.grid[1]) + 1}, column ${(token % data.grid[1]) + 1}`;
-        said.textContent = `${name}. Large marks are the other tokens of this image. Silhouette of the images shown: ${signed(data.encoders[encoder].silhouette)}.`;
+        said.textContent = `${name}. Large marks are the other tokens of this image. Of the tokens nearest to one, ${Math.round(100 * data.encoders[encoder].own)} % are of its own image.`;
         node.setAttribute("aria-label", `${data.encoders[encoder].label}: ${name}; left and right choose a token, up and down an image`);
       };
       const near = (event) => {

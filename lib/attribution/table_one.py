@@ -1,6 +1,8 @@
 """The evaluation of Table 1 of SSLA for one encoder, under both readings of its settings; kept
 beside the tables, since it takes minutes an encoder."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -75,12 +77,48 @@ def variation(method: str) -> Variation:
     return "masks" if method == "MAE" else "augmentations"
 
 
+STRONGEST = 64.0  # times the paper's attack, whose ε is then 4, more than any image spans
+
+
+def attack_of_strength(
+    encoder: Encoder, images: Tensor, indices: Tensor, method: str, similarity: float, seed: int = 0
+) -> Attack:
+    """The paper's attack with step and ε multiplied by one number, after which the similarity with
+    nothing protected is as wanted.
+
+    Found by eight bisections of the number's logarithm between 1 and ``STRONGEST``; the weaker end
+    where the attack is too strong already, the stronger where it can never be strong enough.
+
+    Args:
+        encoder: f.
+        images, indices: as for :func:`protected_similarity`; those of the search.
+        method: whose settings are taken.
+        similarity: wanted mean of cos(f(x), f(x̃)).
+        seed: of the attack's start.
+    """
+    settings = reading("R1", method).attack
+
+    def scaled(by: float) -> Attack:
+        return Attack(settings.steps, settings.step_size * by, settings.epsilon * by)
+
+    low, high = 0.0, math.log2(STRONGEST)
+    for _ in range(8):
+        middle = (low + high) / 2
+        attack = scaled(2**middle)
+        left = mask_and_attack(
+            encoder, images, None, [0.0], "random", attack, indices, seed, batch_size=64
+        )
+        low, high = (middle, high) if left.mean() > similarity else (low, middle)
+    return scaled(2 ** ((low + high) / 2))
+
+
 def protected_similarity(
     profile: str, encoder: Encoder, images: Tensor, indices: Tensor, method: str, name: Name,
-    views: int = 8, random_masks: int = 5, seed: int = 0,
+    views: int = 8, random_masks: int = 5, seed: int = 0, rates: Sequence[float] = RATES,
+    attack: Attack | None = None,
 ) -> dict[str, Tensor]:  # fmt: skip
     """cos(f(x), f(x̃)) with the important, the unimportant or random pixels protected, at every
-    rate of the paper.
+    rate of the paper unless told.
 
     Kept in ``data/results/PROFILE/attacked`` by batches of images, under a hash of weights, images,
     options and code: a run that was stopped goes on where it was, and a run with more images adds
@@ -96,16 +134,20 @@ def protected_similarity(
         views: N of the invariance score.
         random_masks: number of random masks per image and rate.
         seed: of views, masks, ties and starts.
+        rates: shares of protected pixels.
+        attack: instead of the reading's, such as :func:`attack_of_strength`.
 
     Returns:
-        ``"important"``, ``"unimportant"``: ``(n, 11)``; ``"random"``: ``(n, random_masks, 11)``.
+        ``"important"``, ``"unimportant"``: ``(n, rates)``; ``"random"``: ``(n, random_masks,
+        rates)``.
     """
     setting = reading(name, method)
+    setting = Reading(setting.path, attack or setting.attack)
     kind, blur = variation(method), blur_range(images)
     options = dict(
         path=setting.path,
         attack=asdict(setting.attack),
-        rates=RATES,
+        rates=rates,
         views=views,
         variation=kind,
         masks=random_masks,
@@ -122,7 +164,7 @@ def protected_similarity(
         common = dict(
             encoder=encoder,
             images=x,
-            rates=RATES,
+            rates=rates,
             attack=setting.attack,
             indices=index,
             batch_size=64,

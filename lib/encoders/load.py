@@ -133,15 +133,6 @@ def random_encoder(card: Card, seed: int = 0) -> Encoder:
     )
 
 
-def encoders_and_null(names: list[str], seed: int = 0) -> list[Encoder]:
-    """The encoders of these cards, and last their null reference: the first one's architecture with
-    random weights."""
-    return [
-        *(load_encoder(name) for name in names),
-        random_encoder(read_card(CHECKPOINTS / f"{names[0]}.yaml"), seed),
-    ]
-
-
 def cl_and_mim(encoders: list[Encoder]) -> list[tuple[Encoder, Encoder]]:
     """The first contrastive and the first masked-image-modelling encoder as one pair; an empty list
     when a family is missing."""

@@ -12,6 +12,7 @@ from lib.probes.key_entropy import key_entropy
 from lib.probes.local_attention import local_attention
 from lib.probes.normalized_mutual_information import normalized_mutual_information
 from lib.probes.query_similarity import query_similarity
+from lib.probes.received_attention import received_attention
 from lib.probes.similarity import head_similarity, step_similarity
 from lib.probes.spectrum import token_spectrum
 from lib.probes.stream import OfBlock, OfTokens
@@ -27,6 +28,7 @@ def block_probes(grid: tuple[int, int], patch_size: int) -> dict[str, OfBlock]:
         "query similarity": query_similarity,
         "local attention": partial(local_attention, grid=grid),
         "key entropy": key_entropy,
+        "received attention": received_attention,
     }
     of_image = {
         "heads: outputs": lambda b: head_similarity(b.head_outputs),

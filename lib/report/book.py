@@ -19,10 +19,12 @@ from lib.report.in_browser import encoders_asked_for, write_weights
 from lib.report.pages import foot, status_page, summary, verdicts_page
 from lib.report.rules_page import rules as rules_of
 from lib.report.schematics import show_schematic
-from lib.report.verdicts import read_claims
+from lib.report.verdicts import changes, read_verdicts
 from lib.run.errors import StudyError
 from lib.run.layout import ROOT, executed_notebook
 from lib.run.provenance import read_record
+
+FORMER = "fashion"  # the profile that was judged by the rules before the amendment
 
 
 def write_if_changed(path: Path, text: str) -> None:
@@ -147,19 +149,18 @@ def assemble(
         if not target.is_file() or target.read_bytes() != path.read_bytes():
             shutil.copyfile(path, target)
     rules = load_claims(root / "book" / "claims.yaml")
-    claims, records = (
-        read_claims(results, notebooks, rules),
-        [read_record(profile, name, root) for name in notebooks],
-    )
+    verdicts = read_verdicts(results, notebooks, rules)
+    records = [read_record(profile, name, root) for name in notebooks]
+    former = pd.read_csv(root / "book" / "amendments" / "2026-11-25.csv")
+    changed = changes(verdicts, former) if profile == FORMER else None
     url = repository_url(root / "book" / "_config.yml")
-    verdicts, cases = read_tables(results, notebooks)
+    tables, cases = read_tables(results, notebooks)
     pages = {*notebooks, *(path.stem for path in (root / "book").glob("*.md"))}
-    found = summary(claims, seeds="seeds" in notebooks)
     texts = {
-        "generated/summary.md": found,
-        "what_holds.md": verdicts_page(claims, rules),
+        "generated/summary.md": summary(verdicts),
+        "what_holds.md": verdicts_page(verdicts, rules, changed),
         "status.md": status_page(records, left_out),
-        "generated/title.md": title_page(verdicts, rules, pages, hero(profile, notebooks, root)),
+        "generated/title.md": title_page(tables, rules, pages, hero(profile, notebooks, root)),
         "generated/rules.md": rules_of(rules, set(notebooks)),
         "generated/cite.md": citation(root / "CITATION.cff", url),
     }
@@ -168,7 +169,7 @@ def assemble(
         toc = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
         texts["_toc.yml"] = yaml.safe_dump(without(toc, set(left_out)), sort_keys=False)
     for name, record in zip(notebooks, records, strict=True):
-        answer = head(*(of_page(table, name) for table in (verdicts, cases)), rules)
+        answer = head(*(of_page(table, name) for table in (tables, cases)), rules)
         texts[f"{name}.ipynb"] = for_book(
             executed_notebook(profile, name, root), record, url, answer
         )

@@ -1,163 +1,135 @@
-"""Claims of the papers, judged by a rule that is written down before the results are seen
-(``book/claims.yaml``)."""
+"""The rules of the claims (``book/claims.yaml``), and the verdicts of a page by them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import yaml
+from numpy import ndarray
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from lib.report.intervals import bootstrap_mean, bootstrap_sums
+from lib.report.intervals import resampled_mean
+from lib.report.judge import CASES, Compared, judge, measured_cases, places
+from lib.report.tables import write_table
 from lib.run.layout import ROOT
 
 CLAIMS = ROOT / "book" / "claims.yaml"
-FIELDS = ["id", "paper", "figure", "statement", "statistic", "threshold"]
-ABOUT = ["page", "compares", "untrained", "needs", "shows", "reported", "amended"]
-VERDICTS = ("reproduced", "not reproduced", "undecided")
+FIELDS = ["id", "paper", "figure", "statement", "statistic", "threshold", "page", "compares"]
+OPTIONAL = ["untrained", "needs", "shows", "reported", "amended"]
 
 
 def load_claims(path: Path = CLAIMS) -> dict[str, dict]:
-    """Claims by id.
+    """Rules by id.
 
     Raises:
-        ValueError: a claim that lacks a field, has an unknown one, or repeats an id.
+        ValueError: a claim that lacks a field, has an unknown one, repeats an id, or puts random
+            weights or a need in a place that it does not compare.
     """
     claims: dict[str, dict] = {}
-    for claim in yaml.safe_load(Path(path).read_text()):
-        if not set(FIELDS) <= set(claim) <= {*FIELDS, *ABOUT}:
+    for claim in yaml.safe_load(Path(path).read_text(encoding="utf-8")):
+        if not set(FIELDS) <= set(claim) <= {*FIELDS, *OPTIONAL}:
             raise ValueError(
-                f"{path}: a claim has the fields {FIELDS} and may have {ABOUT}, got {list(claim)}"
+                f"{path}: a claim has the fields {FIELDS} and may have {OPTIONAL}, got"
+                f" {list(claim)}"
             )
         if claim["id"] in claims:
             raise ValueError(f"{path}: the id {claim['id']!r} stands twice")
+        for key, more in (("untrained", ["holds"]), ("needs", [])):
+            allowed = [*places(claim), *more]
+            if key in claim and claim[key] not in allowed:
+                raise ValueError(
+                    f"{path}: {key} of {claim['id']} is one of {allowed}, got {claim[key]!r}"
+                )
         claims[claim["id"]] = claim
     return claims
 
 
-def verdict(low: float, high: float, threshold: float) -> str:
-    """Where an effect's interval lies relative to the claim's threshold.
-
-    >>> verdict(0.1, 0.2, 0.05), verdict(-0.2, 0.01, 0.05), verdict(0.0, 0.1, 0.05)
-    ('reproduced', 'not reproduced', 'undecided')
-    """
-    if low > threshold:
-        return "reproduced"
-    return "not reproduced" if high < threshold else "undecided"
-
-
-def judge_estimate(
-    claim_id: str, estimate: Sequence[float], n: int, encoders: str, path: Path = CLAIMS
-) -> dict:
-    """A row of the claims table from an effect whose interval is known: effect, interval and
-    verdict.
+def resampled_cases(
+    statistics: Mapping[str, Mapping[str, ndarray]], compared: Compared, n: int, path: Path = CLAIMS
+) -> pd.DataFrame:
+    """Cases of claims whose statistics are resampled already.
 
     Args:
-        claim_id: id in ``book/claims.yaml``.
-        estimate: effect, low, high, oriented so that the claim says "above the threshold".
-        n: number of images behind it.
-        encoders: which encoders were compared.
+        statistics: claim -> encoder or random network -> ``(1 + resamples,)``; see
+            ``lib.report.intervals``.
+        compared: who is.
+        n: images behind each.
+        path: of the rules.
+
+    Returns:
+        columns ``lib.report.judge.CASES``.
 
     Raises:
-        ValueError: an unknown id.
+        ValueError: a claim without a rule.
     """
-    claims = load_claims(path)
-    if claim_id not in claims:
-        raise ValueError(f"no claim {claim_id!r} in {path}; known: {', '.join(claims)}")
-    effect, low, high = (float(x) for x in estimate)
-    claim = claims[claim_id]
-    return claim | dict(
-        effect=effect,
-        low=low,
-        high=high,
-        n=n,
-        verdict=verdict(low, high, claim["threshold"]),
-        encoders=encoders,
-    )
+    rules = load_claims(path)
+    unknown = sorted(set(statistics) - set(rules))
+    if unknown:
+        raise ValueError(f"no rule in {path.name} for {', '.join(unknown)}")
+    tables = [measured_cases(c, rules[c], of, compared, n) for c, of in statistics.items()]
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CASES)
 
 
-def judge(
-    claim_id: str, effects: ArrayLike, encoders: str, seed: int = 0, path: Path = CLAIMS
-) -> dict:
-    """As :func:`judge_estimate`, for an effect that is a mean over images.
+def cases_of(
+    statistics: Mapping[str, Mapping[str, ArrayLike]],
+    compared: Compared,
+    seed: int = 0,
+    path: Path = CLAIMS,
+) -> pd.DataFrame:
+    """Cases of claims whose statistics are means over images.
 
     Args:
-        claim_id, encoders: as there.
-        effects: ``(images,)``, the claim's statistic for each image.
-        seed: of the bootstrap.
+        statistics: encoder or random network -> claim -> ``(images,)``, on the same images for all
+            that have the claim.
+        compared: who is.
+        seed: of the bootstrap over images.
+        path: of the rules.
+
+    Returns:
+        columns ``lib.report.judge.CASES``, in the order in which claims first appear.
+
+    Raises:
+        ValueError: a claim without a rule, or of different numbers of images.
     """
-    return judge_estimate(
-        claim_id, bootstrap_mean(effects, seed=seed), len(np.asarray(effects)), encoders, path
-    )
+    names = dict.fromkeys(claim for of in statistics.values() for claim in of)
+    tables = []
+    for claim in names:
+        values = {name: of[claim] for name, of in statistics.items() if claim in of}
+        numbers = {len(v) for v in values.values()}
+        if len(numbers) > 1:
+            raise ValueError(f"{claim}: expected the same images for all, got {sorted(numbers)}")
+        resampled = {name: resampled_mean(v, seed=seed) for name, v in values.items()}
+        tables.append(resampled_cases({claim: resampled}, compared, numbers.pop(), path))
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CASES)
 
 
-def judge_smallest(
-    claim_id: str, effects: ArrayLike, encoders: str, seed: int = 0, path: Path = CLAIMS
-) -> dict:
-    """As :func:`judge`, for a claim about every encoder: its effect is the smallest of their means.
+def write_verdicts(cases: pd.DataFrame, profile: str, name: str) -> pd.DataFrame:
+    """Judge a page's cases and write both tables, ``NAME.cases.csv`` and ``NAME.verdicts.csv``.
+
+    The verdicts are of the numbers as they are written, so that whoever recomputes them from the
+    table of cases finds the same.
 
     Args:
-        claim_id, encoders, seed: as there.
-        effects: ``(images, encoders)``, the claim's statistic for each.
+        cases: columns ``lib.report.judge.CASES``.
+        profile: of the results.
+        name: of the page.
+
+    Returns:
+        the verdicts, columns ``lib.report.judge.VERDICT_COLUMNS``.
     """
-    n = len(np.asarray(effects))
-    return judge_estimate(
-        claim_id,
-        bootstrap_sums(effects, lambda sums: sums.min(1) / n, seed=seed),
-        n,
-        encoders,
-        path,
-    )
+    written = read_cases(write_table(cases, profile, f"{name}.cases"))
+    verdicts = judge(written, load_claims())
+    write_table(verdicts, profile, f"{name}.verdicts")
+    return verdicts
 
 
-def claims_table(rows: list[dict]) -> pd.DataFrame:
-    """Judged claims as a table, in the order of ``FIELDS`` and the measured columns."""
-    return pd.DataFrame(
-        rows, columns=[*FIELDS, "effect", "low", "high", "n", "verdict", "encoders"]
-    )
+def read_cases(path: Path) -> pd.DataFrame:
+    """A table of cases as it was written."""
+    return pd.read_csv(path, keep_default_na=False, dtype={"place": str, "qualified": bool})
 
 
-def over_blocks(values: Tensor, where: Callable[[int], list[int]]) -> np.ndarray:
-    """Average a statistic ``(images, depth, heads)`` over the heads and over some blocks, ``late``
-    or ``early``: ``(images,)``."""
-    return values[:, where(values.shape[1])].mean((1, 2)).numpy()
-
-
-def two_thirds(depth: int) -> int:
-    """Number of the block at two thirds of the depth, rounded up.
-
-    >>> two_thirds(8), two_thirds(12)
-    (6, 8)
-    """
-    return -(-2 * depth // 3)
-
-
-def late(depth: int) -> list[int]:
-    """Indices of the blocks deeper than two thirds of the encoder.
-
-    >>> late(8), late(12)
-    ([5, 6, 7], [8, 9, 10, 11])
-    """
-    return [block for block in range(depth) if 3 * (block + 1) > 2 * depth]
-
-
-def early(depth: int) -> list[int]:
-    """Indices of the blocks up to one third of the encoder.
-
-    >>> early(8), early(12)
-    ([0, 1], [0, 1, 2, 3])
-    """
-    return [block for block in range(depth) if 3 * (block + 1) <= depth]
-
-
-def gap(
-    first: dict[str, Tensor],
-    second: dict[str, Tensor],
-    metric: str,
-    where: Callable[[int], list[int]] = late,
-) -> np.ndarray:
-    """One encoder's statistic minus another's on the same images, over ``late`` blocks unless told:
-    ``(images,)``."""
-    return over_blocks(first[metric], where) - over_blocks(second[metric], where)
+def read_verdict_rows(path: Path) -> pd.DataFrame:
+    """A table of verdicts as it was written; ``"null"`` is a word in it."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])

@@ -110,7 +110,7 @@ STATISTICS = [
     Statistic(
         "layerwise probe, best block", "layerwise_probe", "mean patch token", "value", reads="depth"
     ),
-    Statistic("silhouette of images", "token_tsne", "silhouette of images"),
+    Statistic("nearest tokens of the own image", "token_tsne", "tokens of the own image"),
     Statistic("attribution on the garment", "where_they_look", "on the garment"),
     Statistic("attribution on the outline", "where_they_look", "on the outline"),
     Statistic("mean frequency of the attribution", "where_they_look", "mean frequency"),

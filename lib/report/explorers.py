@@ -28,7 +28,7 @@ from lib.data.draws import draws
 from lib.data.images import Images
 from lib.encoders.encoder import Encoder
 from lib.probes.attention_map import attention_maps
-from lib.probes.token_clusters import image_silhouette
+from lib.probes.token_clusters import image_precision
 
 SIDE = 56  # pixels of an image as an explorer shows it, at most
 BUDGET = 400_000  # bytes of maps that one explorer carries for one encoder, at most; the first image always fits
@@ -417,7 +417,7 @@ def token_explorer(
 
     Args:
         points: encoder -> ``(images, tokens, 2)``.
-        tokens: encoder -> ``(images, tokens, width)``, for the silhouette of the images shown.
+        tokens: encoder -> ``(images, tokens, width)``, for the share of nearest tokens that are of the own image.
         images: whose tokens.
         grid: patches (down, across).
         labels: encoder -> name to show.
@@ -429,9 +429,9 @@ def token_explorer(
     }
     for image, label in zip(data["images"], images.labels.tolist(), strict=True):
         image["class"] = present.index(label)
-    mean = {name: float(np.mean(image_silhouette(t))) for name, t in tokens.items()}
+    mean = {name: float(np.mean(image_precision(t))) for name, t in tokens.items()}
     data["encoders"] = [
-        {"label": labels[n], "points": rounded(p.reshape(-1), 1), "silhouette": round(mean[n], 4)}
+        {"label": labels[n], "points": rounded(p.reshape(-1), 1), "own": round(mean[n], 4)}
         for n, p in points.items()
     ]
     figure, axes = plt.subplots(1, len(points), figsize=(2.4 * len(points), 2.6), squeeze=False)
@@ -443,7 +443,7 @@ def token_explorer(
     table = pd.DataFrame(
         {
             "encoder": [labels[n] for n in mean],
-            "silhouette of the images shown": list(mean.values()),
+            "nearest tokens of the own image": list(mean.values()),
         }
     )
     how = (

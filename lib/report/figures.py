@@ -299,11 +299,11 @@ def score_figure(
     """
     metrics, names = list(dict.fromkeys(scores["metric"])), list(dict.fromkeys(scores["encoder"]))
     plain = plain_names(names)
-    styles, rows = line_styles(families, names), -(-len(metrics) // columns)
+    styles, lines = line_styles(families, names), -(-len(metrics) // columns)
     figure, grid = plt.subplots(
-        rows,
+        lines,
         columns,
-        figsize=(5.2, (0.28 * len(names) + 0.7) * rows),
+        figsize=(5.2, (0.28 * len(names) + 0.7) * lines),
         sharex=share_x,
         sharey=True,
         squeeze=False,
@@ -312,16 +312,11 @@ def score_figure(
         axes.axis("off")
     for axes, metric in zip(grid.flat, metrics, strict=False):
         for y, name in enumerate(reversed(names)):
-            row = scores[(scores["encoder"] == name) & (scores["metric"] == metric)].iloc[0]
-            error = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
-            axes.errorbar(
-                row["value"],
-                y,
-                xerr=error,
-                color=styles[name]["color"],
-                marker=styles[name]["marker"],
-                capsize=3,
-            )
+            rows = scores[(scores["encoder"] == name) & (scores["metric"] == metric)]
+            look = {key: styles[name][key] for key in ("color", "marker")}
+            for row in rows.itertuples():  # one, or none where the metric has no sense
+                error = [[row.value - row.low], [row.high - row.value]]
+                axes.errorbar(row.value, y, xerr=error, capsize=3, **look)
         if metric in (thresholds or {}):
             axes.axvline(thresholds[metric], color=INK, linewidth=1.5, linestyle=(0, (6, 2, 1, 2)))
         axes.set_yticks(range(len(names)), [plain[name] for name in reversed(names)])

@@ -1,24 +1,35 @@
-"""Verdicts in four parts, from measured effects and the rules of ``book/claims.yaml``; independent of data set and page.
+"""Verdicts in four parts, from measured effects and the rules of ``book/claims.yaml``; independent
+of data set and page.
 
-A page hands over a statistic of each encoder, resampled over images; :func:`measured_cases` makes a **case** of every encoder, or pair, that a claim
-speaks of; :func:`judge` turns cases into verdicts. Two tables are written to ``data/results/PROFILE``, and everything the book says about claims is
-computed from them:
+A page hands over a statistic of each encoder, resampled over images. :func:`measured_cases` makes a
+**case** of every encoder, or pair, that a claim speaks of; :func:`judge` turns cases into verdicts.
+Both tables are written to ``data/results/PROFILE``, and everything the book says about claims is
+computed from them.
 
-``NAME.cases.csv`` — one row a line of the forest plot, columns ``CASES``:
+``NAME.cases.csv`` has a row a line of the forest plot, columns ``CASES``:
 
 - ``claim``, ``dataset``: id in ``book/claims.yaml``; whose images.
-- ``kind``: ``"trained"`` (an encoder or pair), ``"untrained"`` (the same effect with random weights in one place), ``"learned"`` (trained minus
-  untrained, paired over images: the smallest over the random networks), ``"seeds"`` (trainings of one length from at least three seeds, resampled over
+- ``kind``: ``"trained"`` (an encoder or pair), ``"untrained"`` (the same effect with random weights
+  in one place), ``"learned"`` (trained minus untrained, paired over images: the smallest over the
+  random networks), ``"seeds"`` (trainings of one length from at least three seeds, resampled over
   seeds and images together).
-- ``encoders``: names, in the order of the rule's ``compares``, joined by ", "; for ``"seeds"`` what the trainings share.
-- ``place``: whose place random weights took (a word of ``compares``); empty for the other kinds.
-- ``effect``, ``low``, ``high``: with its 95 % interval, oriented so that the claim says: effect > threshold. ``n``: images behind it.
-- ``qualified``: False where the claim needs a better encoder than this one; such a row is shown, and plays no part in a verdict.
+- ``encoders``: names, in the order of the rule's ``compares``, joined by " · "; for ``"seeds"`` what
+  the trainings share.
+- ``place``: whose place random weights took (a word of ``compares``); empty for other kinds.
+- ``effect``, ``low``, ``high``: with its 95 % interval, oriented so that the claim says: effect >
+  threshold. ``n``: images behind it.
+- ``qualified``: False where the claim needs a better encoder than this one; such a row is shown,
+  and plays no part in a verdict.
 
-``NAME.verdicts.csv`` — five rows a claim, columns ``VERDICT_COLUMNS``: ``claim``, ``dataset``, ``part`` (``"effect"``, ``"null"``, ``"pairs"``,
-``"seeds"``, and ``"verdict"``), ``word`` (an ``ANSWERS`` word for a part, a ``VERDICTS`` word for the verdict), ``effect``, ``low``, ``high``, ``n`` of
-the part (of the first qualified case for ``"effect"`` and ``"verdict"``; of the least trained − untrained for ``"null"``; of the case nearest to
-turning over for ``"pairs"`` and ``"seeds"``; empty where nothing was tested), and ``cases``, how many cases the part rests on.
+``NAME.verdicts.csv`` has five rows a claim, columns ``VERDICT_COLUMNS``:
+
+- ``claim``, ``dataset``: as above.
+- ``part``: ``"effect"``, ``"null"``, ``"pairs"``, ``"seeds"``, and ``"verdict"``.
+- ``word``: one of ``ANSWERS`` for a part, of ``VERDICTS`` for the verdict.
+- ``effect``, ``low``, ``high``, ``n``: of the first qualified case for ``"effect"`` and
+  ``"verdict"``, of the least trained minus untrained for ``"null"``, of the case nearest to turning
+  over for ``"pairs"`` and ``"seeds"``; empty where nothing was tested.
+- ``cases``: how many the part rests on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,18 +39,24 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from lib.report.intervals import interval
+
 PARTS = ("effect", "null", "pairs", "seeds")
 ANSWERS = ("yes", "mixed", "unclear", "no", "not testable here", "not asked")
 VERDICTS = (
-    "reproduced", "holds, but not by learning", "depends on the pair or the seed", "not reproduced", "undecided",
+    "reproduced",
+    "holds, but not by learning",
+    "depends on the pair or the seed",
+    "not reproduced",
+    "undecided",
     "not testable here",
-)  # fmt: skip
+)
 KINDS = ("trained", "untrained", "learned", "seeds")
 CASES = ["claim", "dataset", "kind", "encoders", "place", "effect", "low", "high", "n", "qualified"]
 VERDICT_COLUMNS = ["claim", "dataset", "part", "word", "effect", "low", "high", "n", "cases"]
 UNTESTED = "not testable here"
+JOINT = " · "  # between the encoders of a pair
 LEAST_SEEDS = 3
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -47,10 +64,13 @@ class Compared:
     """Who is compared on a page.
 
     Attributes:
-        roles: encoder -> the words of a rule's ``compares`` that fit it, such as ``{"CL", "MoCo v3", "encoder"}``; in the order of the page.
+        roles: encoder -> the words of a rule's ``compares`` that fit it, such as ``{"CL", "MoCo
+            v3", "encoder"}``; in the order of the page.
         untrained: encoder -> names of random networks of its architecture.
-        trainings: encoder -> what all its seeds share (method, size, length); encoders without one are left out.
-        qualified: encoder -> whether a linear probe reads more from it than from raw pixels and random weights; empty if no claim of the page asks.
+        trainings: encoder -> what all its seeds share (method, size, length); encoders without one
+            are left out.
+        qualified: encoder -> whether a linear probe reads more from it than from raw pixels and
+            random weights; empty if no claim of the page asks.
         dataset: whose images.
     """
 
@@ -78,16 +98,13 @@ def _difference(parts: Sequence[np.ndarray]) -> np.ndarray:
     return parts[0] - parts[1] if len(parts) == 2 else parts[0]
 
 
-def _interval(resampled: np.ndarray) -> tuple[float, float, float]:
-    low, high = np.quantile(resampled[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(resampled[0]), float(low), float(high)
-
-
 def over_seeds(groups: Sequence[Sequence[np.ndarray]], seed: int = 0) -> np.ndarray:
-    """An effect over seeds and images together: every resample of the images also draws seeds, with replacement (hierarchical bootstrap).
+    """An effect over seeds and images together: every resample of the images also draws seeds,
+    with replacement (hierarchical bootstrap).
 
     Args:
-        groups: one or two groups of encoders, each the resampled statistics ``(1 + resamples,)`` of its seeds.
+        groups: one or two groups of encoders, each the resampled statistics ``(1 + resamples,)``
+            of its seeds.
         seed: of the draws of seeds.
 
     Returns:
@@ -102,24 +119,27 @@ def over_seeds(groups: Sequence[Sequence[np.ndarray]], seed: int = 0) -> np.ndar
     return _difference(means)
 
 
-def _by_training(compared: Compared, role: str) -> dict[str, list[str]]:
+def _by_training(compared: Compared, names: Sequence[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
-    for name in compared.of(role):
+    for name in names:
         if name in compared.trainings:
             groups.setdefault(compared.trainings[name], []).append(name)
-    return {training: names for training, names in groups.items() if len(names) >= LEAST_SEEDS}
+    return {training: seeds for training, seeds in groups.items() if len(seeds) >= LEAST_SEEDS}
 
 
 def measured_cases(
     claim: str, rule: Mapping, statistic: Mapping[str, np.ndarray], compared: Compared, n: int
 ) -> pd.DataFrame:
-    """Every case of a claim: encoders or pairs, the same with random weights in each place, their paired differences, and seeds.
+    """Every case of a claim: encoders or pairs, the same with random weights in each place, their
+    paired differences, and seeds.
 
     Args:
         claim: id of the rule.
         rule: of ``book/claims.yaml``; ``compares`` says what the effect is a difference of.
-        statistic: encoder or random network -> ``(1 + resamples,)``, the value over all images and then over resamples that all encoders share, as
-            ``lib.report.intervals.resampled_mean`` returns. An encoder that is not there was not measured, and makes no case.
+        statistic: encoder or random network -> ``(1 + resamples,)``, the value over all images and
+            then over resamples that all encoders share, as
+            ``lib.report.intervals.resampled_mean`` returns. An encoder that is not there was not
+            measured, and makes no case.
         compared: who is.
         n: images behind each value.
 
@@ -135,68 +155,40 @@ def measured_cases(
             f"{claim}: expected statistics of one shape (1 + resamples,), got {sorted(lengths)}"
         )
     roles, rows = places(rule), []
-    needed = rule.get("needs", "").split()
+    needed = [role in rule.get("needs", "").split() for role in roles]
+    measured = [[name for name in compared.of(role) if name in statistic] for role in roles]
 
-    def add(
-        kind: str, encoders: Sequence[str], place: str, resampled: np.ndarray, qualified: bool
-    ) -> None:
-        row = (
-            claim,
-            compared.dataset,
-            kind,
-            ", ".join(encoders),
-            place,
-            *_interval(resampled),
-            n,
-            qualified,
-        )
+    def effect(names: Sequence[str]) -> np.ndarray:
+        return _difference([statistic[name] for name in names])
+
+    def good(position: int, name: str) -> bool:
+        return not needed[position] or compared.qualified.get(name, False)
+
+    def add(kind: str, names: Sequence[str], place: str, of: np.ndarray, qualified: bool) -> None:
+        numbers = map(float, interval(of))
+        row = (claim, compared.dataset, kind, JOINT.join(names), place, *numbers, n, qualified)
         rows.append(row)
 
-    members = [[name for name in compared.of(role) if name in statistic] for role in roles]
-    for names in product(*members):
-        qualified = all(
-            compared.qualified.get(name, False)
-            for role, name in zip(roles, names, strict=True)
-            if role in needed
-        )
-        trained = _difference([statistic[name] for name in names])
+    for names in product(*measured):
+        qualified, trained = all(map(good, range(len(names)), names)), effect(names)
         add("trained", names, "", trained, qualified)
         for position, place in enumerate(roles):
-            exchanged = []
-            for null in (
-                name for name in compared.untrained.get(names[position], ()) if name in statistic
-            ):
-                mixed = [*names[:position], null, *names[position + 1 :]]
-                exchanged.append(_difference([statistic[name] for name in mixed]))
-                add("untrained", mixed, place, exchanged[-1], qualified)
-            if exchanged:
-                learned = [trained - untrained for untrained in exchanged]
-                add(
-                    "learned",
-                    names,
-                    place,
-                    min(learned, key=lambda values: _interval(values)[1]),
-                    qualified,
-                )
-    groups = [_by_training(compared, role) for role in roles]
+            networks = [
+                null for null in compared.untrained.get(names[position], ()) if null in statistic
+            ]
+            mixed = [[*names[:position], null, *names[position + 1 :]] for null in networks]
+            for pair in mixed:
+                add("untrained", pair, place, effect(pair), qualified)
+            if mixed:
+                learned = [trained - effect(pair) for pair in mixed]
+                least = min(learned, key=lambda values: interval(values)[1])
+                add("learned", names, place, least, qualified)
+    groups = [_by_training(compared, names) for names in measured]
     for trainings in product(*groups):
-        seeds = [
-            [name for name in group[t] if name in statistic]
-            for group, t in zip(groups, trainings, strict=True)
-        ]
-        if all(len(names) >= LEAST_SEEDS for names in seeds):
-            qualified = all(
-                compared.qualified.get(name, False)
-                for role, names in zip(roles, seeds, strict=True) if role in needed
-                for name in names
-            )  # fmt: skip
-            add(
-                "seeds",
-                trainings,
-                "",
-                over_seeds([[statistic[name] for name in names] for names in seeds]),
-                qualified,
-            )
+        seeds = [group[training] for group, training in zip(groups, trainings, strict=True)]
+        qualified = all(good(i, name) for i, names in enumerate(seeds) for name in names)
+        over = over_seeds([[statistic[name] for name in names] for names in seeds])
+        add("seeds", trainings, "", over, qualified)
     return pd.DataFrame(rows, columns=CASES)
 
 
@@ -214,8 +206,8 @@ def answer(low: float, high: float, threshold: float) -> str:
 def together(answers: Iterable[str]) -> str:
     """One word for the answers of several cases.
 
-    >>> together(["yes", "yes"]), together(["yes", "unclear"]), together(["yes", "unclear", "no"]), together([])
-    ('yes', 'unclear', 'mixed', 'not testable here')
+    >>> together(["yes", "yes"]), together(["yes", "unclear"]), together(["yes", "unclear", "no"])
+    ('yes', 'unclear', 'mixed')
     """
     found = set(answers)
     if {"yes", "no"} <= found or "mixed" in found:
@@ -232,10 +224,12 @@ def verdict(parts: Mapping[str, str]) -> str:
     if parts["effect"] == UNTESTED:
         return UNTESTED
     found = together({parts[part] for part in ("effect", "pairs", "seeds")} - {UNTESTED})
-    if found == "yes" and parts["null"] == "mixed":
-        found = "mixed"
     if found == "yes":
-        return "holds, but not by learning" if parts["null"] in ("no", "unclear") else "reproduced"
+        return {
+            "no": "holds, but not by learning",
+            "mixed": "depends on the pair or the seed",
+            UNTESTED: "undecided",  # about learning, and no random network was measured
+        }.get(parts["null"], "reproduced")
     return {
         "mixed": "depends on the pair or the seed",
         "no": "not reproduced",
@@ -243,72 +237,66 @@ def verdict(parts: Mapping[str, str]) -> str:
     }[found]
 
 
-def _nearest(rows: pd.DataFrame, threshold: float) -> pd.Series | None:
-    """The case whose effect is nearest to turning the answer over: the lowest of those that hold, else the highest."""
-    if rows.empty:
-        return None
-    held = rows[rows["low"] > threshold]
-    return rows.loc[rows["effect"].idxmax() if held.empty else rows["effect"].idxmin()]
+def _answers(rows: pd.DataFrame, threshold: float) -> list[str]:
+    ends = zip(rows["low"], rows["high"], strict=True)
+    return [answer(low, high, threshold) for low, high in ends]
+
+
+def _nearest(rows: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """The case nearest to turning the answer over: the lowest, or the highest where none holds."""
+    held = (rows["low"] > threshold).any()
+    return rows.sort_values("effect", ascending=held, kind="stable").head(1)
 
 
 def judge_one(cases: pd.DataFrame, rule: Mapping) -> pd.DataFrame:
-    """The four parts and the verdict of one claim on one data set: five rows, columns ``VERDICT_COLUMNS``.
+    """The four parts and the verdict of one claim on one data set: five rows, columns
+    ``VERDICT_COLUMNS``.
 
     - *effect*: does the first qualified case hold?
-    - *null*: is it learned? The trained encoder exceeds every random network put in the place that ``rule["untrained"]`` names, in every case (interval of
-      the paired difference above 0). ``untrained: holds`` is for claims about any network: there random weights must hold too. Without it: not asked.
+    - *null*: is it learned? The trained encoder exceeds every random network put in the place that
+      ``rule["untrained"]`` names, in every case (interval of
+      the paired difference above 0). ``untrained: holds`` is for claims about any network: there
+      random weights must hold too. Without it: not asked.
     - *pairs*: do all qualified cases hold (at least two)?
     - *seeds*: does the effect over at least three seeds of one length hold?
     """
     threshold, place = rule["threshold"], rule.get("untrained")
     usable = cases[cases["qualified"]]
-    trained, seeds = usable[usable["kind"] == "trained"], usable[usable["kind"] == "seeds"]
-    above = lambda rows: [
-        answer(low, high, threshold) for low, high in zip(rows["low"], rows["high"], strict=True)
-    ]
+    of_kind = {kind: usable[usable["kind"] == kind] for kind in KINDS}
+    trained, seeds = of_kind["trained"], of_kind["seeds"]
     if place == "holds":
-        null = usable[usable["kind"] == "untrained"].drop_duplicates("encoders")
-        of_null, level = together(above(null)), threshold
+        null, level = of_kind["untrained"].drop_duplicates("encoders"), threshold
+        of_null = together(_answers(null, threshold))
     else:
-        null = usable[(usable["kind"] == "learned") & (usable["place"] == place)]
-        of_null, level = together("yes" if low > 0 else "no" for low in null["low"]), 0.0
+        null, level = of_kind["learned"][of_kind["learned"]["place"] == place], 0.0
+        of_null = together("yes" if low > 0 else "no" for low in null["low"])
     words = {
-        "effect": together(above(trained.head(1))),
+        "effect": together(_answers(trained.head(1), threshold)),
         "null": "not asked" if place is None else of_null,
-        "pairs": together(above(trained)) if len(trained) > 1 else UNTESTED,
-        "seeds": together(above(seeds)),
+        "pairs": together(_answers(trained, threshold)) if len(trained) > 1 else UNTESTED,
+        "seeds": together(_answers(seeds, threshold)),
     }
-    if place == "holds" and of_null in (
-        "no",
-        "mixed",
-        "unclear",
-    ):  # about any network: random weights are one more case
-        words["pairs"] = together({*above(trained), of_null})
-    first = trained.iloc[0] if len(trained) else None
-    shown = {
-        "effect": first, "null": _nearest(null, level), "pairs": _nearest(trained, threshold), "seeds": _nearest(seeds, threshold),
-        "verdict": first,
-    }  # fmt: skip
-    counts = {
-        "effect": min(1, len(trained)),
-        "null": len(null),
-        "pairs": len(trained),
-        "seeds": len(seeds),
-        "verdict": len(trained),
-    }
+    if place == "holds" and len(null):  # random weights are one more case
+        words["pairs"] = together([*_answers(trained, threshold), of_null])
     words["verdict"] = verdict(words)
+    behind = {"effect": trained.head(1), "null": null, "pairs": trained, "seeds": seeds}
     rows = []
     for part, word in words.items():
-        row = None if word in (UNTESTED, "not asked") else shown[part]
-        numbers = (None,) * 4 if row is None else tuple(row[["effect", "low", "high", "n"]])
-        rows.append(
-            (cases["claim"].iloc[0], cases["dataset"].iloc[0], part, word, *numbers, counts[part])
+        of = behind.get(part, trained)
+        one = (
+            of.head(1)
+            if part == "verdict"
+            else _nearest(of, level if part == "null" else threshold)
         )
+        tested = len(one) > 0 and word not in (UNTESTED, "not asked")
+        numbers = one[["effect", "low", "high", "n"]].iloc[0] if tested else (None,) * 4
+        rows.append((*cases[["claim", "dataset"]].iloc[0], part, word, *numbers, len(of)))
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
 def judge(cases: pd.DataFrame, rules: Mapping[str, Mapping]) -> pd.DataFrame:
-    """Verdicts of every claim and data set of a table of cases, in the order of the table; columns ``VERDICT_COLUMNS``.
+    """Verdicts of every claim and data set of a table of cases, in the order of the table; columns
+    ``VERDICT_COLUMNS``.
 
     Args:
         cases: columns ``CASES``.

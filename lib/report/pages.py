@@ -1,29 +1,28 @@
 """Pages of the book that are written from results: the summary, the verdicts, the status, and the
 foot of each notebook."""
 
-import re
 from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pandas as pd
 
-from lib.report.claims import VERDICTS
+from lib.report.judge import VERDICTS
 from lib.report.show import html_table, with_interval
-from lib.report.verdicts import PAPERS, mark, verdicts_table
+from lib.report.verdicts import PAPERS, badge, verdicts_table
 
 
 def _line(claim: tuple) -> str:
-    verdict = f'<a href="what_holds.html#{claim.row}">{mark(claim.verdict)}</a>'
+    verdict = f'<a href="what_holds.html#{claim.row}">{badge(claim.verdict)}</a>'
     figure = f'<a href="{claim.ours}">{claim.figure}</a>'
     return (
         f"- {verdict} {claim.statement} ({figure}, effect"
-        f" {with_interval(claim.effect, claim.low, claim.high)})"
+        f" {with_interval(claim.effect, claim.low, claim.high)}: {escape(claim.reason)})"
     )
 
 
-def _counts(claims: pd.DataFrame, **chosen: str) -> str:
-    counts = claims["verdict"].value_counts()
+def _counts(table: pd.DataFrame, **chosen: str) -> str:
+    counts = table["verdict"].value_counts()
     address = {v: escape(urlencode({"verdict": v} | chosen)) for v in VERDICTS}
     return ", ".join(
         f'<a href="what_holds.html?{address[v]}">{counts[v]} {v}</a>'
@@ -32,73 +31,79 @@ def _counts(claims: pd.DataFrame, **chosen: str) -> str:
     )
 
 
-SEEDS = ' (<a href="seeds.html">what other seeds and longer training change</a>)'
-
-
-def summary(claims: pd.DataFrame, seeds: bool = False) -> str:
-    """What the study found so far: a count, then by paper one line a claim with its effect and
-    verdict; what was reproduced is folded.
+def summary(table: pd.DataFrame) -> str:
+    """What the study found so far: a count, then by paper the claims of each verdict, folded.
 
     Args:
-        claims: with a column for the page, as from ``verdicts.read_claims``.
-        seeds: whether the book has the page on seeds, for a link to it.
+        table: as ``verdicts.read_verdicts`` returns.
     """
-    if claims.empty:
+    if table.empty:
         return "No claim has been judged yet.\n"
-    lines = [
-        f"Of {len(claims)} claims tested so far: **{_counts(claims)}**. Intervals are over test"
-        f" images, not over training seeds{SEEDS if seeds else ''}.\n"
-    ]
-    for paper, rows in claims.groupby("paper"):
-        held = rows["verdict"] == "reproduced"
-        lines.append(f"**{PAPERS.get(paper, paper)}**: {_counts(rows, paper=paper)}.\n")
-        if (~held).any():
-            lines += [
-                "What was not reproduced, or remains undecided:\n",
-                *(_line(c) for c in rows[~held].itertuples()),
-                "",
-            ]
-        if held.any():
-            lines += [
-                "```{dropdown} What was reproduced",
-                *(_line(c) for c in rows[held].itertuples()),
-                "```\n",
-            ]
-    encoders = ", ".join(
-        sorted(
-            {
-                name
-                for names in claims["encoders"]
-                for name in re.split("[,;] ", names)
-                if "/" in name
-            }
-        )
-    )
-    return "\n".join([*lines, f"Compared: {encoders}."]) + "\n"
+    lines = [f"Of {len(table)} claims tested so far: **{_counts(table)}**.\n"]
+    for paper, of_paper in table.groupby("paper"):
+        lines.append(f"**{PAPERS.get(paper, paper)}**: {_counts(of_paper, paper=paper)}.\n")
+        for verdict in VERDICTS:
+            rows = of_paper[of_paper["verdict"] == verdict]
+            if len(rows):
+                title = f"```{{dropdown}} {verdict.capitalize()}: {len(rows)}"
+                lines += [title, *(_line(claim) for claim in rows.itertuples()), "```\n"]
+    return "\n".join(lines) + "\n"
 
 
 HOW_TO_READ = """\
-Every claim judged so far, read from the results of the notebooks: what the paper reported, what was measured here, on which encoders. **A** is
-*SSLA*, **B** is *What Do Self-Supervised Vision Transformers Learn?*; the name of a paper's figure leads to ours. *Second-hand* is what is known
-from a summary by others alone. The papers measured other images and mostly larger encoders, so compare directions rather than sizes. A verdict
-says where the 95 % interval over test images lies relative to a threshold that was written down before ([the rules](claims.md)).
+Every claim judged so far: what the paper reported, what was measured here, and four questions to
+each, answered by marks. **A** is *SSLA*, **B** is *What Do Self-Supervised Vision Transformers
+Learn?*; the name of a paper's figure leads to ours.
+
+effect
+: Does the first pair of encoders (or the first encoder) show it?
+
+learned
+: Does it exceed what random weights show, or, for a claim about any network, do they show it too?
+
+all pairs
+: Does every pair of encoders show it?
+
+seeds
+: Do trainings from at least three seeds show it, over seeds and images together?
+
+Effects are given for the first pair that is good enough for the claim. The papers measured other
+images and mostly larger encoders, so compare directions rather than sizes. *Second-hand* is what is
+known from a summary by others alone. All rules were written down before ([the rules](claims.md)).
+"""
+CHANGED = """\
+## What the amendment changed
+
+Until 2026-11-25 a verdict was the effect of one pair of encoders alone. What follows are the verdicts
+that are others now, and why; [the rules](claims.md) say what was amended.
 """
 
 
-def verdicts_page(claims: pd.DataFrame, rules: dict[str, dict] | None = None) -> str:
-    """*What holds?*: every judged claim in one table; then the claims of ``rules`` (id -> claim)
-    that no page has judged."""
-    parts = ["# What holds?\n", HOW_TO_READ if len(claims) else "No claim has been judged yet.\n"]
-    if len(claims):
-        parts.append(verdicts_table(claims) + "\n")
-    waiting = [claim for name, claim in (rules or {}).items() if name not in set(claims["id"])]
+def verdicts_page(
+    table: pd.DataFrame, rules: dict[str, dict] | None = None, changed: pd.DataFrame | None = None
+) -> str:
+    """*What holds?*: every judged claim in one table; then the claims that no page has judged, and
+    what an amendment of the rules changed.
+
+    Args:
+        table: as ``verdicts.read_verdicts`` returns.
+        rules: id -> rule.
+        changed: as ``verdicts.changes`` returns.
+    """
+    if table.empty:
+        return "# What holds?\n\nNo claim has been judged yet.\n"
+    parts = ["# What holds?\n", HOW_TO_READ, verdicts_table(table) + "\n"]
+    waiting = [rule for name, rule in (rules or {}).items() if name not in set(table["claim"])]
     if waiting:
         parts.append("## Not judged yet\n\nNo encoder that these need was given:\n")
         parts += [
-            f"- **{claim['paper']}, {claim['figure']}** {claim['statement']} The paper reported:"
-            f" {claim.get('reported', '—')}."
-            for claim in waiting
+            f"- **{rule['paper']}, {rule['figure']}** {rule['statement']} The paper reported:"
+            f" {rule.get('reported', '—')}."
+            for rule in waiting
         ]
+    if changed is not None and len(changed):
+        caption = f"{len(changed)} verdicts of the former rules that changed"
+        parts += ["", CHANGED, html_table(changed, caption)]
     return "\n".join(parts) + "\n"
 
 

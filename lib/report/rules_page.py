@@ -3,7 +3,8 @@ counts as reproduced."""
 
 from html import escape
 
-PAPERS = {"A": "SSLA", "B": "What Do Self-Supervised Vision Transformers Learn?"}
+from lib.report.verdicts import PAPERS
+
 UNTRAINED = {
     "holds": "It must hold for random weights too: the claim is about any network.",
     None: "Random weights are not asked: it compares methods of attribution on trained encoders.",
@@ -74,7 +75,7 @@ def rules(claims: dict[str, dict], pages: set[str] | None = None) -> str:
             for c in chosen
         ]
         parts += [
-            f"## {title}\n",
+            f"### {title}\n",
             f"{len(chosen)} claims. Open one to see its rule.\n",
             "".join(map(rule, known)) + "\n",
         ]

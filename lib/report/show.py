@@ -55,36 +55,6 @@ def show_table(table: pd.DataFrame, metric: str, encoders: list[str] | dict, cap
     )
 
 
-def claims_html(claims: pd.DataFrame) -> str:
-    """Judged claims as a table: statement and statistic, effect with interval and threshold,
-    verdict."""
-    if claims.empty:
-        return (
-            "<p>No claim can be judged: it takes at least one contrastive encoder and one masked"
-            " image model.</p>"
-        )
-    rows = [
-        f'<tr id="claim-{escape(c.id)}"><td><strong>{escape(c.figure)}</strong>'
-        f" {escape(c.statement)}<br><small>{escape(c.statistic)}</small></td><td>{with_interval(c.effect, c.low, c.high)}<br><small>threshold"
-        f' {number(c.threshold)}, n = {c.n}</small></td><td><span class="verdict'
-        f' {c.verdict.replace(" ", "-")}">{c.verdict}</span></td></tr>'
-        for c in claims.itertuples()
-    ]
-    head = (
-        "<thead><tr><th>Claim and statistic</th><th>Effect [95 %]</th><th>Verdict</th></tr></thead>"
-    )
-    encoders = escape("; ".join(sorted(set(claims["encoders"]))))
-    return (
-        '<div class="table-scroll"><table class="study claims"><caption>Encoders:'
-        f" {encoders}.</caption>{head}<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def show_claims(claims: pd.DataFrame) -> HTML:
-    """Judged claims as HTML for a notebook."""
-    return HTML(claims_html(claims))
-
-
 def show_scores(scores: pd.DataFrame, caption: str) -> HTML:
     """The table behind a score figure: encoders down, metrics across, 95 % intervals in
     brackets."""
@@ -94,7 +64,7 @@ def show_scores(scores: pd.DataFrame, caption: str) -> HTML:
     wide = cells.pivot(index="encoder", columns="metric", values="cell").loc[
         list(dict.fromkeys(scores["encoder"]))
     ]
-    wide = wide.rename_axis(index=None, columns=None)
+    wide = wide.rename_axis(index=None, columns=None).fillna("—")
     return folded(
         html_table(wide, f"{caption}; n = {scores['n'].max()} test images.", index=True),
         "The table behind the figure",

@@ -7,6 +7,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 INK = "#7a7a7a"  # contrast above 4 on white and on the dark page
 NULL = dict(color="#8a8a8a", linestyle=":", marker="^")  # random weights
+PIXELS = dict(color="#8a8a8a", linestyle=(0, (4, 3)), marker="x")  # raw pixels
 # colours of equal weight on both pages; families differ in dash, encoders of a family in shade and
 # marker
 STYLES = {
@@ -85,7 +86,7 @@ def line_styles(families: dict[str, str], names: Iterable[str] | None = None) ->
     for name in families if names is None else names:
         family = families.get(name, "other")
         if is_null(name):
-            styles[name] = NULL
+            styles[name] = PIXELS if name.startswith("raw pixels") else NULL
         else:
             styles[name] = STYLES[family][used[family] % len(STYLES[family])]
             used[family] += 1

@@ -85,8 +85,8 @@ def test_a_page_stands_without_masks_and_says_what_it_left_out(runs, name):
 
 
 def test_claims_that_need_masks_are_not_judged(runs):
-    (path,) = (path for path in runs["downstream"].tables if path.name == "downstream.claims.csv")
-    assert set(pd.read_csv(path)["id"]) == {"B1-linear-probe", "B1-fine-tuning"}
+    (path,) = (path for path in runs["downstream"].tables if path.name == "downstream.verdicts.csv")
+    assert set(pd.read_csv(path)["claim"]) == {"B1-linear-probe", "B1-fine-tuning"}
 
 
 def test_the_book_of_these_pages_is_sound(runs):

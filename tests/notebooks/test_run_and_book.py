@@ -13,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from lib.report.book import build
-from lib.report.claims import VERDICTS
+from lib.report.judge import ANSWERS, VERDICTS
 from lib.run.execute import run_notebook
 from lib.run.layout import ROOT, executed_notebook
 from lib.run.parallel import run_units
@@ -73,9 +73,11 @@ def test_notebook_runs_and_writes_tidy_tables(runs, name):
     for path in runs[name].tables:
         table = pd.read_csv(path)
         assert len(table)
-        if path.name.endswith(".claims.csv"):
-            assert set(table["verdict"]) <= set(VERDICTS)
-            assert ((table["low"] <= table["effect"]) & (table["effect"] <= table["high"])).all()
+        if path.name.endswith(".verdicts.csv"):
+            assert set(table["word"]) <= {*VERDICTS, *ANSWERS}
+        elif path.name.endswith(".cases.csv"):
+            low, high = table["low"] - 1e-9, table["high"] + 1e-9
+            assert ((low <= table["effect"]) & (table["effect"] <= high)).all()
         else:
             assert list(table.columns[:8]) == [
                 "encoder",
@@ -131,19 +133,19 @@ def test_every_page_stands_with_its_figures_and_provenance(html):
 
 def test_title_page_reads_its_findings_from_the_results(html):
     soup = BeautifulSoup((html / "index.html").read_text(encoding="utf-8"), "html.parser")
-    claims = pd.concat(
-        pd.read_csv(path) for path in (ROOT / "data/results/custom").glob("*.claims.csv")
+    verdicts = pd.concat(
+        pd.read_csv(path) for path in (ROOT / "data/results/custom").glob("*.verdicts.csv")
     )
     shown = [tag.text for tag in soup.select(".bd-article .verdict")]
-    assert sorted(shown) == sorted(claims["verdict"])
+    assert sorted(shown) == sorted(verdicts.loc[verdicts["part"] == "verdict", "word"])
 
 
 def test_every_judged_claim_has_a_row_that_leads_to_its_figure(html):
     soup = BeautifulSoup((html / "what_holds.html").read_text(encoding="utf-8"), "html.parser")
     claims = [
         name
-        for path in (ROOT / "data/results/custom").glob("*.claims.csv")
-        for name in pd.read_csv(path)["id"]
+        for path in (ROOT / "data/results/custom").glob("*.verdicts.csv")
+        for name in pd.read_csv(path)["claim"]
     ]
     assert {row["id"] for row in soup.select("table.verdicts tbody tr")} >= {
         f"claim-{name}" for name in claims

@@ -1,28 +1,38 @@
+"""The rules, and a page's cases and verdicts by them."""
+
 import numpy as np
+import pandas as pd
 import pytest
-import torch
 import yaml
 
+from lib.report import tables
 from lib.report.claims import (
     CLAIMS,
     FIELDS,
-    VERDICTS,
-    claims_table,
-    early,
-    gap,
-    judge,
-    judge_estimate,
-    judge_smallest,
-    late,
+    cases_of,
     load_claims,
-    over_blocks,
-    verdict,
+    read_cases,
+    read_verdict_rows,
+    resampled_cases,
+    write_verdicts,
 )
-from lib.report.intervals import bootstrap_mean
-from lib.report.pages import PAPERS
+from lib.report.intervals import bootstrap_mean, resampled_mean
+from lib.report.judge import CASES, VERDICT_COLUMNS, VERDICTS, Compared, judge
+from lib.report.verdicts import PAPERS
+from lib.run.layout import ROOT, find_notebook
 
-CLAIM = dict(
-    id="A1", paper="A", figure="Fig. 1", statement="It is so.", statistic="how much", threshold=0.05
+CLAIM = {
+    "id": "A1",
+    "paper": "A",
+    "figure": "Fig. 1",
+    "statement": "It is so.",
+    "statistic": "how much",
+    "threshold": 0.05,
+    "page": "ssla",
+    "compares": "CL − MIM",
+}
+PAIR = Compared(
+    {"a": {"CL"}, "b": {"MIM"}, "c": {"MIM"}}, {"a": ["null"], "b": ["null"], "c": ["null"]}
 )
 
 
@@ -30,155 +40,145 @@ CLAIM = dict(
 def write(tmp_path):
     def write(*claims):
         path = tmp_path / "claims.yaml"
-        path.write_text(yaml.safe_dump(list(claims)))
+        path.write_text(yaml.safe_dump(list(claims), allow_unicode=True))
         return path
 
     return write
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0.051, 0.2, "reproduced"),
-        (-1, 0.049, "not reproduced"),
-        (0.049, 0.051, "undecided"),
-        (0.05, 0.2, "undecided"),  # an interval that touches the threshold holds it
-        (-0.2, 0.05, "undecided"),
-        (0.05, 0.05, "undecided"),
-    ],
-)
-def test_verdict(low, high, expected):
-    assert verdict(low, high, 0.05) == expected and expected in VERDICTS
-
-
-@pytest.mark.parametrize(
-    ("centre", "expected"), [(0.5, "reproduced"), (0.05, "undecided"), (-0.5, "not reproduced")]
-)
-@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, list])
-def test_judge(write, centre, expected, kind):
-    effects = centre + np.random.default_rng(0).normal(size=30) * 0.2
-    mean, low, high = bootstrap_mean(effects, seed=3)
-    row = judge(
-        "A1",
-        kind(effects),
-        "x and y",
-        seed=3,
-        path=write(CLAIM | dict(id="A0", threshold=-9.0), CLAIM),
-    )
-    assert row == CLAIM | dict(
-        effect=pytest.approx(mean),
-        low=pytest.approx(low),
-        high=pytest.approx(high),
-        n=30,
-        verdict=expected,
-        encoders="x and y",
-    )
-    assert all(type(row[name]) is float for name in ("effect", "low", "high"))
-    assert list(claims_table([row]).columns) == [
-        *FIELDS,
-        "effect",
-        "low",
-        "high",
-        "n",
-        "verdict",
-        "encoders",
-    ]
-
-
-def test_a_table_without_claims_keeps_its_columns():
-    assert list(claims_table([]).columns)[: len(FIELDS)] == FIELDS and claims_table([]).empty
-
-
-def test_judge_refuses_an_unknown_claim(write):
-    with pytest.raises(ValueError, match="no claim 'B9' in .*; known: A1"):
-        judge("B9", [1.0], "x", path=write(CLAIM))
+def without(field):
+    return {k: v for k, v in CLAIM.items() if k != field}
 
 
 @pytest.mark.parametrize(
     ("claims", "message"),
     [
         ([CLAIM, CLAIM], "the id 'A1' stands twice"),
-        ([{k: v for k, v in CLAIM.items() if k != "threshold"}], "a claim has the fields"),
-        (
-            [CLAIM | dict(comment="?")],
-            "a claim has the fields .* may have .*'shows', 'reported'.* got .*'comment'",
-        ),
+        ([without("threshold")], "a claim has the fields"),
+        ([without("page")], "a claim has the fields"),
+        ([CLAIM | {"comment": "?"}], "may have .*'shows', 'reported'.* got .*'comment'"),
+        ([CLAIM | {"untrained": "MAE"}], r"untrained of A1 is one of \['CL', 'MIM', 'holds'\]"),
+        ([CLAIM | {"needs": "holds"}], r"needs of A1 is one of \['CL', 'MIM'\], got 'holds'"),
     ],
 )
-def test_refuses_claims(write, claims, message):
+def test_refuses_rules(write, claims, message):
     with pytest.raises(ValueError, match=message):
         load_claims(write(*claims))
 
 
-def test_what_a_rule_says_for_the_book_plays_no_part_in_the_table(write):
-    row = judge_estimate(
-        "A1", (0.2, 0.1, 0.3), 7, "m", write(CLAIM | dict(shows="fig-x", reported="So it is"))
+def test_the_rules_of_the_study_are_complete():
+    rules = load_claims(CLAIMS)
+    assert rules
+    for name, rule in rules.items():
+        assert isinstance(rule["threshold"], float), name
+        assert rule["paper"] in PAPERS and name.startswith(rule["paper"][0]), name
+        assert rule["statement"].endswith("."), name
+        assert all(isinstance(rule[f], str) and rule[f] for f in FIELDS if f != "threshold"), name
+        assert find_notebook(rule["page"]), name
+
+
+def test_former_verdicts_stay_readable_and_each_has_a_successor_or_a_reason():
+    former = pd.read_csv(ROOT / "book" / "amendments" / "2026-11-25.csv").fillna("")
+    rules = load_claims(CLAIMS)
+    assert len(former) == 59 and former["verdict"].value_counts()["reproduced"] == 31
+    for row in former.itertuples():
+        successors = row.now.split()
+        assert bool(successors) != bool(row.dropped), row.id
+        assert set(successors) <= set(rules), row.id
+        assert row.low <= row.effect <= row.high, row.id
+
+
+def values(mean, n=40, seed=0):
+    return mean + 0.1 * np.random.default_rng(seed).normal(size=n)
+
+
+def test_cases_of_means_are_paired_over_images(write):
+    noise = values(0.0)
+    statistics = {
+        "a": {"A1": 0.5 + noise}, "b": {"A1": 0.2 + noise}, "c": {"A1": values(0.1, seed=1)},
+        "null": {"A1": values(0.0, seed=2)},
+    }  # fmt: skip
+    cases = cases_of(statistics, PAIR, seed=3, path=write(CLAIM))
+    assert list(cases.columns) == CASES
+    first = cases.iloc[0]
+    assert (first["encoders"], first["kind"], first["n"]) == ("a · b", "trained", 40)
+    assert first[["effect", "low", "high"]].tolist() == pytest.approx([0.3] * 3)  # noise cancels
+    other = cases[(cases["kind"] == "trained") & (cases["encoders"] == "a · c")].iloc[0]
+    expected = bootstrap_mean(statistics["a"]["A1"] - statistics["c"]["A1"], seed=3)
+    assert other[["effect", "low", "high"]].tolist() == pytest.approx([float(x) for x in expected])
+
+
+def test_an_encoder_without_a_statistic_makes_no_case(write):
+    cases = cases_of({"a": {"A1": values(0.5)}, "b": {}}, PAIR, path=write(CLAIM))
+    assert cases.empty and list(cases.columns) == CASES
+
+
+def test_refuses_what_has_no_rule_and_images_that_differ(write):
+    with pytest.raises(ValueError, match=r"no rule in claims.yaml for A2"):
+        cases_of({"a": {"A2": values(0.5)}}, PAIR, path=write(CLAIM))
+    with pytest.raises(ValueError, match=r"A1: expected the same images for all, got \[39, 40\]"):
+        statistics = {"a": {"A1": values(0.5)}, "b": {"A1": values(0.5, 39)}}
+        cases_of(statistics, PAIR, path=write(CLAIM))
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def test_verdicts_are_those_of_the_written_numbers(results):
+    rules = load_claims()
+    statistic = {"a": resampled_mean(values(0.9)), "b": resampled_mean(values(0.1, seed=1))}
+    null = {"null": resampled_mean(values(0.95, seed=2))}
+    cases = resampled_cases({"B2-same-map": statistic | null}, PAIR, 40)
+    verdicts = write_verdicts(cases, "p", "page")
+    assert list(verdicts.columns) == VERDICT_COLUMNS
+    again = judge(read_cases(results / "p" / "page.cases.csv"), rules)
+    pd.testing.assert_frame_equal(again, verdicts)
+    written = read_verdict_rows(results / "p" / "page.verdicts.csv")
+    words = dict(zip(written["part"], written["word"], strict=True))
+    assert (
+        words["null"] == "no"
+        and words["effect"] == "yes"
+        and words["verdict"] == "holds, but not by learning"
     )
-    assert not {"shows", "reported"} & set(claims_table([row]))
 
 
-def test_the_claims_of_the_study_are_complete():
-    claims = load_claims(CLAIMS)
-    assert claims
-    for name, claim in claims.items():
-        assert isinstance(claim["threshold"], float), name
-        assert claim["paper"] in PAPERS and name.startswith(claim["paper"][0]), name
-        assert claim["statement"].endswith(".") and all(
-            isinstance(claim[field], str) and claim[field] for field in FIELDS[:-1]
-        ), name
-
-
-@pytest.mark.parametrize("depth", range(1, 25))
-def test_late_and_early_blocks(depth):
-    blocks = range(1, depth + 1)
-    assert late(depth) == [block - 1 for block in blocks if block / depth > 2 / 3 + 1e-9]
-    assert early(depth) == [block - 1 for block in blocks if block / depth <= 1 / 3 + 1e-9]
-    assert late(depth)[-1] == depth - 1
-
-
-@pytest.mark.parametrize("where", [late, early])
-def test_over_blocks_averages_heads_and_blocks_of_each_image(where):
-    values = torch.randn(4, 8, 3, generator=torch.Generator().manual_seed(0))
-    expected = [
-        np.mean([values[i, block, head].item() for block in where(8) for head in range(3)])
-        for i in range(4)
-    ]
-    found = over_blocks(values, where)
-    assert isinstance(found, np.ndarray) and found.tolist() == pytest.approx(expected, abs=1e-6)
-
-
-def test_an_effect_whose_interval_is_known(write):
-    row = judge_estimate("A1", (0.2, 0.1, 0.3), 7, "m, s", write(CLAIM))
-    assert row == CLAIM | dict(
-        effect=0.2, low=0.1, high=0.3, n=7, verdict="reproduced", encoders="m, s"
-    )
-    with pytest.raises(ValueError, match="no claim 'A2'"):
-        judge_estimate("A2", (0.2, 0.1, 0.3), 7, "m, s", write(CLAIM))
-
-
-def test_a_gap_is_of_the_late_blocks_unless_told():
-    torch.manual_seed(0)
-    # of different depth and heads
-    a, b = {"nmi": torch.rand(5, 6, 3)}, {"nmi": torch.rand(5, 3, 2)}
-    assert gap(a, b, "nmi") == pytest.approx(
-        (a["nmi"][:, 4:].mean((1, 2)) - b["nmi"][:, 2:].mean((1, 2))).numpy()
-    )
-    assert gap(a, b, "nmi", early) == pytest.approx(
-        (a["nmi"][:, :2].mean((1, 2)) - b["nmi"][:, :1].mean((1, 2))).numpy()
-    )
-
-
-def test_a_claim_about_every_encoder_is_judged_by_the_smallest_mean(write):
-    random = np.random.default_rng(0)
-    effects = random.normal(size=(400, 3)) * 0.1 + [0.5, 0.2, 0.9]
-    row, alone = (
-        judge_smallest("A1", effects, "three", 2, write(CLAIM)),
-        judge("A1", effects[:, 1], "one", 2, write(CLAIM)),
-    )
-    assert [row[k] for k in ("effect", "low", "high")] == pytest.approx(
-        [alone[k] for k in ("effect", "low", "high")]
-    )
-    equal = judge_smallest("A1", random.normal(size=(400, 3)), "three", 2, write(CLAIM))
-    # the smallest of three is below each
-    assert equal["high"] < judge("A1", random.normal(size=400), "one", 2, write(CLAIM))["high"]
-    assert row["n"] == 400
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "data" / "results" / "fashion").glob("*.cases.csv")),
+    ids=lambda path: path.name,
+)
+def test_the_verdicts_of_the_study_follow_from_its_tables(path):
+    """Recomputed without ``lib.report.judge``, from the columns that are written."""
+    rules = load_claims()
+    cases = read_cases(path)
+    found = read_verdict_rows(path.with_name(path.name.replace(".cases.", ".verdicts.")))
+    words = found[found["part"] == "verdict"].set_index("claim")["word"]
+    assert set(words) <= set(VERDICTS) and set(words.index) == set(cases["claim"])
+    for claim, word in words.items():
+        rule, above, below, learned = rules[claim], [], [], []
+        for row in cases[cases["claim"] == claim].itertuples():
+            asked = ("trained", "seeds", "untrained")[
+                : 3 if rule.get("untrained") == "holds" else 2
+            ]
+            if row.qualified and row.kind in asked:
+                above.append(row.low > rule["threshold"])
+                below.append(row.high < rule["threshold"])
+            if row.qualified and row.kind == "learned" and row.place == rule.get("untrained"):
+                learned.append(row.low > 0)
+        if not above:
+            expected = "not testable here"
+        elif any(above) and any(below):
+            expected = "depends on the pair or the seed"
+        elif not (all(above) or all(below)):
+            expected = "undecided"
+        elif all(below):
+            expected = "not reproduced"
+        elif all(learned):
+            expected = "reproduced"
+        else:
+            both = "depends on the pair or the seed", "holds, but not by learning"
+            expected = both[0] if any(learned) else both[1]
+        assert word == expected, claim

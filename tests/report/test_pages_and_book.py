@@ -6,25 +6,18 @@ import pandas as pd
 import pytest
 
 from lib.report.book import check_html, contents
-from lib.report.claims import claims_table
 from lib.report.pages import summary, verdicts_page
-from lib.report.show import claims_html, show_table
-from lib.report.verdicts import read_claims
+from lib.report.show import show_table
+from lib.report.verdicts import read_verdicts
 from lib.run.errors import StudyError
 
-CLAIM = dict(
-    id="X1",
-    paper="B",
-    figure="Fig. 3",
-    statement="A < B",
-    statistic="b minus a",
-    threshold=0.05,
-    effect=0.2,
-    low=0.1,
-    high=0.3,
-    n=7,
-    encoders="g/a, g/b",
-)
+CLAIM = {
+    "claim": "X1", "dataset": "fashion", "page": "p", "paper": "B", "figure": "Fig. 3",
+    "statement": "A < B", "statistic": "b minus a", "threshold": 0.05, "effect": 0.2, "low": 0.1,
+    "high": 0.3, "n": 7, "encoders": "g/a · g/b", "verdict": "reproduced",
+    "words": dict.fromkeys(("effect", "null", "pairs", "seeds"), "yes"), "row": "claim-X1",
+    "reason": "holds in 2 of 2 pairs", "ours": "p.html#fig-x", "reported": "It < is",
+}  # fmt: skip
 SOUND = (
     '<html><script src="_static/a.js"></script><article class="bd-article"><img src="a.svg" alt="a'
     ' curve"><a id="x" href="a.html#x">x</a></article></html>'
@@ -33,47 +26,24 @@ SOUND = (
 
 @pytest.fixture
 def claims():
-    rows = [
-        CLAIM | dict(verdict="reproduced"),
-        CLAIM | dict(id="X2", verdict="not reproduced", effect=-0.2, low=-0.3, high=-0.1),
-    ]
-    return claims_table(rows).assign(
-        page="p", row=["claim-X1", "claim-X2"], ours="p.html#fig-x", reported="It < is"
-    )
+    other = {"claim": "X2", "row": "claim-X2", "verdict": "not reproduced", "effect": -0.2}
+    return pd.DataFrame([CLAIM, CLAIM | other | {"low": -0.3, "high": -0.1}])
 
 
 def plain(text):
     return re.sub("<[^>]*>", "", text)
 
 
-def test_summary_counts_and_names_what_failed(claims):
+def test_summary_counts_and_gives_the_reason(claims):
     text = plain(summary(claims))
-    assert (
-        "1 reproduced, 1 not reproduced" in text
-        and "−0.2 [−0.3, −0.1]" in text
-        and "Compared: g/a, g/b." in text
-    )
-    assert "seeds.html" not in summary(
-        claims
-    ) and 'not over training seeds (<a href="seeds.html">' in summary(claims, seeds=True)
+    assert "1 reproduced, 1 not reproduced" in text and "−0.2 [−0.3, −0.1]" in text
+    assert "holds in 2 of 2 pairs" in text and "{dropdown} Not reproduced: 1" in text
 
 
 def test_each_paper_has_its_own_counts(claims):
-    both = pd.concat([claims, claims.assign(paper="A", encoders="hybrids with λ = 0, 1")])
-    text = plain(summary(both))
-    assert (
-        text.index("**SSLA**: 1 reproduced, 1 not reproduced")
-        < text.index("**What Do Self-Supervised")
-        and "Of 4 claims" in text
-    )
-    assert text.endswith("Compared: g/a, g/b.\n")  # names of encoders alone
-
-
-def test_what_failed_comes_first_and_what_held_is_folded(claims):
-    text = summary(claims)
-    assert text.index(">not reproduced<") < text.index("{dropdown}") < text.index(">reproduced<")
-    assert "{dropdown}" not in summary(claims[claims["verdict"] != "reproduced"])
-    assert "not reproduced" not in summary(claims[claims["verdict"] == "reproduced"])
+    text = plain(summary(pd.concat([claims, claims.assign(paper="A")])))
+    first = text.index("**SSLA**: 1 reproduced, 1 not reproduced")
+    assert first < text.index("**What Do Self-Supervised") and "Of 4 claims" in text
 
 
 def test_the_summary_leads_to_the_rows_and_figures(claims):
@@ -101,7 +71,7 @@ def test_claims_that_no_page_judged_are_listed(claims):
 
 
 def test_pages_without_results_say_so(tmp_path):
-    none = read_claims(tmp_path, ["one"], {})
+    none = read_verdicts(tmp_path, ["one"], {})
     assert (
         none.empty
         and "No claim" in summary(none)
@@ -110,11 +80,12 @@ def test_pages_without_results_say_so(tmp_path):
     )
 
 
-def test_claims_table_is_escaped_and_anchored(claims):
-    html = claims_html(claims)
-    assert (
-        "A &lt; B" in html and 'id="claim-X1"' in html and 'class="verdict not-reproduced"' in html
-    )
+def test_an_amendment_shows_what_changed(claims):
+    changed = pd.DataFrame([("X1", "reproduced", "undecided", "a < b")])
+    changed.columns = ["claim", "before", "now", "why"]
+    text = verdicts_page(claims, None, changed)
+    assert "## What the amendment changed" in text and "a &lt; b" in text
+    assert "amendment changed" not in verdicts_page(claims, None, changed.head(0))
 
 
 def test_table_behind_a_figure_shows_mean_rows_alone():

@@ -2,8 +2,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from lib.report.claims import claims_table
-from lib.report.show import claims_html, folded, html_table, number, show_scores, show_table
+from lib.report.show import folded, html_table, number, show_scores, show_table
 from lib.report.tables import COLUMNS
 
 ROWS = pd.DataFrame(
@@ -62,30 +61,3 @@ def test_what_is_shown_is_escaped():
     soup = BeautifulSoup(html, "html.parser")
     assert not soup.find_all(["i", "b", "u", "s"])
     assert (soup.summary.text, soup.caption.text, soup.td.text) == ("<u>", "<s>a</s> & c", "<b>&")
-
-
-def test_claims():
-    claim = dict(
-        id="A1",
-        paper="A",
-        figure="Fig. 1",
-        statement="<b>x</b> < y.",
-        statistic="y − x",
-        threshold=-0.05,
-    )
-    measured = dict(effect=0.2, low=0.1, high=0.3, n=9, verdict="not reproduced", encoders="m & s")
-    soup = BeautifulSoup(
-        claims_html(claims_table([claim | measured, claim | measured | dict(id="A2")])),
-        "html.parser",
-    )
-    assert [row.get("id") for row in soup.find_all("tr")] == [None, "claim-A1", "claim-A2"]
-    row = soup.find(id="claim-A1").text
-    assert all(
-        text in row
-        for text in ("Fig. 1", "<b>x</b> < y.", "y − x", "0.2 [0.1, 0.3]", "threshold −0.05, n = 9")
-    )
-    assert (
-        soup.find(class_="verdict")["class"] == ["verdict", "not-reproduced"]
-        and soup.caption.text == "Encoders: m & s."
-    )
-    assert "No claim can be judged" in claims_html(claims_table([]))

@@ -1,97 +1,183 @@
-"""The table of all judged claims, and its script in a browser."""
+"""The table of all verdicts, and its script in a browser."""
 
 import re
 import shutil
 import subprocess
 
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from lib.report.claims import claims_table
-from lib.report.verdicts import COLUMNS, read_claims, verdicts_table
+from lib.report.claims import load_claims
+from lib.report.judge import CASES, judge
+from lib.report.verdicts import (
+    COLUMNS,
+    MARKS,
+    changes,
+    marks,
+    read_verdicts,
+    reason,
+    verdicts_html,
+    verdicts_table,
+)
 from lib.run.layout import ROOT
 from tests.browser import CHROMIUM, needs_browser
 
-CLAIM = dict(
-    id="X1",
-    paper="B",
-    figure="Fig. 3",
-    statement="<b>x</b> < y.",
-    statistic="y & x",
-    threshold=0.05,
-    effect=0.2,
-    low=0.1,
-    high=0.3,
-)
-FOUND = CLAIM | dict(n=7, encoders="g/a, g/b", verdict="reproduced")
-RULES = {"X1": dict(shows="fig-x", reported="<i>1 px</i>"), "Y": {}}
+RULE = {
+    "id": "X1",
+    "paper": "B",
+    "figure": "Fig. 3",
+    "statement": "<b>x</b> < y.",
+    "statistic": "y & x",
+    "threshold": 0.05,
+    "page": "one",
+    "compares": "CL − MIM",
+    "shows": "fig-x",
+    "reported": "<i>1 px</i>",
+}
+RULES = {
+    "X1": RULE,
+    "Y": RULE | {"id": "Y", "paper": "A and B", "compares": "CL", "untrained": "CL"},
+    "Z": RULE | {"id": "Z", "needs": "CL"},
+}
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync"
 )
 
 
+def case(claim, encoders, effect, kind="trained", place="", qualified=True, dataset="fashion"):
+    ends = effect - 0.1, effect + 0.1
+    return (claim, dataset, kind, encoders, place, effect, *ends, 7, qualified)
+
+
+ROWS = {
+    "one": [
+        case("X1", "g/a · g/b", 0.4),
+        case("X1", "g/a · g/b", -3.0, dataset="photographs"),
+        case("Z", "g/a · g/b", 12.0, qualified=False),
+    ],
+    "two": [
+        case("Y", "g/a", 1.5),
+        case("Y", "random weights", 0.5, "untrained", "CL"),
+        case("Y", "g/a", 1.0, "learned", "CL"),
+        case("Y", "g/c", 0.6),
+        case("Y", "g/c", 0.05, "learned", "CL"),
+    ],
+}
+
+
 @pytest.fixture
 def claims(tmp_path):
-    """Four claims of two notebooks, one of them judged for two pairs of encoders and one without a
-    rule."""
-    rows = [
-        FOUND,
-        FOUND | dict(effect=-3.0, low=-4.0, high=-2.0, verdict="not reproduced"),
-        FOUND | dict(id="Z", effect=12.0, low=9.0, high=15.0),
-    ]
-    claims_table(rows).to_csv(tmp_path / "one.claims.csv", index=False)
-    other = FOUND | dict(
-        id="Y",
-        paper="A and B",
-        effect=1.5,
-        low=0.0,
-        high=2.0,
-        verdict="undecided",
-        encoders="hybrids with λ = 0, 1",
-    )
-    claims_table([other]).to_csv(tmp_path / "two.claims.csv", index=False)
-    return read_claims(tmp_path, ["two", "none", "one"], RULES)
+    """Four verdicts of two pages, one claim on two data sets."""
+    for page, rows in ROWS.items():
+        cases = pd.DataFrame(rows, columns=CASES)
+        cases.to_csv(tmp_path / f"{page}.cases.csv", index=False)
+        judge(cases, RULES).to_csv(tmp_path / f"{page}.verdicts.csv", index=False)
+    return read_verdicts(tmp_path, ["two", "none", "one"], RULES)
 
 
-def test_claims_of_several_notebooks_are_read_in_their_order_with_what_their_rules_say(claims):
+def test_verdicts_of_several_pages_are_read_in_their_order_with_what_their_rules_say(claims):
     assert list(claims["row"]) == ["claim-Y", "claim-X1", "claim-X1-2", "claim-Z"]
-    assert list(claims["ours"]) == ["two.html", "one.html#fig-x", "one.html#fig-x", "one.html"]
-    assert list(claims["reported"]) == ["", "<i>1 px</i>", "<i>1 px</i>", ""]
+    assert list(claims["ours"]) == ["two.html#fig-x"] + ["one.html#fig-x"] * 3
+    assert list(claims["verdict"]) == [
+        "depends on the pair or the seed", "reproduced", "not reproduced", "not testable here",
+    ]  # fmt: skip
+    assert set(claims["reported"]) == {"<i>1 px</i>"}
+    assert claims.loc[3, "effect"] == 12.0  # shown, though no encoder is a good one
+
+
+def test_a_claim_without_a_rule_any_more_is_left_out(claims, tmp_path):
+    assert list(read_verdicts(tmp_path, ["one"], {"X1": RULE})["claim"]) == ["X1", "X1"]
+    assert read_verdicts(tmp_path, ["none"], RULES).empty
 
 
 def test_a_row_holds_all_that_is_known_of_a_claim_escaped(claims):
     soup = BeautifulSoup(verdicts_table(claims), "html.parser")
     row = soup.find(id="claim-X1")
     cells = [re.sub(r"\s+", " ", cell.text) for cell in row.find_all("td")]
-    assert cells == [
-        "B, Fig. 3 <b>x</b> < y.y & x",
-        "<i>1 px</i>",
-        "0.2 [0.1, 0.3]threshold 0.05, n = 7",
-        "a, b",
-        "reproduced",
-    ]
-    assert row.a["href"] == "one.html#fig-x" and not soup.find_all(["b", "i"])
-    assert (
-        [cell["data-label"] for cell in row.find_all("td")]
-        == [th.text for th in soup.find_all("th")]
-        == COLUMNS
+    assert cells[:2] == ["B, Fig. 3 <b>x</b> < y. On fashion.y & x", "<i>1 px</i>"]
+    assert cells[2] == "0.4 [0.3, 0.5]threshold 0.05, n = 7, a, b"
+    assert cells[4] == "reproducedholds in 1 of 1 pair"
+    assert row.a["href"] == "one.html#fig-x" and not row.select("td > b, td > i")
+    assert [c["data-label"] for c in row.find_all("td")] == COLUMNS
+    assert [th.text for th in soup.find_all("th")] == COLUMNS
+
+
+def test_every_mark_is_a_form_of_its_own_with_its_word():
+    assert len(set(MARKS.values())) == len(MARKS)
+    words = {"effect": "yes", "null": "mixed", "pairs": "no", "seeds": "not testable here"}
+    soup = BeautifulSoup(marks(words), "html.parser")
+    assert [b.text for b in soup.find_all("b")] == ["✓", "◑", "✗", "–"]
+    assert [said.text for said in soup.select(".said")] == list(words.values())
+    assert [mark["title"] for mark in soup.select(".mark")][1] == "learned: mixed"
+
+
+def test_the_reason_says_where_a_claim_holds_and_what_random_weights_do():
+    of = lambda claim: pd.DataFrame(
+        [row for rows in ROWS.values() for row in rows if row[:2] == (claim, "fashion")],
+        columns=CASES,
     )
+    assert (
+        reason(of("Y"), RULES["Y"]) == "holds in 2 of 2 encoders; exceeds random weights in 1 of 2"
+    )
+    assert reason(of("Z"), RULES["Z"]).startswith("no CL encoder here is read better")
+    two = pd.DataFrame(
+        [*of("X1").itertuples(index=False), case("X1", "g/c · g/b", -1.0)], columns=CASES
+    )
+    assert reason(two, RULE) == "holds in 1 of 2 pairs; fails in 1 of 2 pairs"
+
+
+def test_a_page_shows_its_verdicts_escaped_and_says_so_if_there_are_none():
+    cases = pd.DataFrame(ROWS["two"], columns=CASES)
+    soup = BeautifulSoup(verdicts_html(judge(cases, RULES), cases, RULES), "html.parser")
+    row = soup.find(id="claim-Y")
+    assert "<b>x</b> < y." in row.text and "1.5 [1.4, 1.6]" in row.text
+    assert row.select_one(".verdict").text == "depends on the pair or the seed"
+    none = cases.head(0)
+    assert "No claim can be judged" in verdicts_html(judge(none, RULES), none, RULES)
+
+
+def test_an_amendment_lists_what_changed_and_why(claims):
+    table = claims[claims["dataset"] == "fashion"]
+    former = pd.DataFrame(
+        [
+            ("X1", "reproduced", "X1", ""),
+            ("old", "undecided", "X1 Y", ""),
+            ("Z", "not testable here", "Z", ""),
+            ("gone", "reproduced", "", "a tautology"),
+        ],
+        columns=["id", "verdict", "now", "dropped"],
+    )
+    found = changes(table, former)
+    assert list(found["claim"]) == ["old, now X1", "old, now Y", "gone"]
+    assert list(found["now"]) == ["reproduced", "depends on the pair or the seed", "dropped"]
+    assert (
+        found["why"].iloc[2] == "a tautology" and "exceeds random weights" in found["why"].iloc[1]
+    )
+
+
+def test_every_rule_shows_a_figure_of_its_page():
+    from lib.run.layout import find_notebook, read_notebook
+
+    for name, rule in load_claims().items():
+        cells = read_notebook(find_notebook(rule["page"])).cells
+        names = {c.metadata.get("mystnb", {}).get("figure", {}).get("name") for c in cells}
+        assert rule["shows"] in names, name
 
 
 def test_without_a_script_all_rows_are_shown_and_the_filters_hidden(claims):
     soup = BeautifulSoup(verdicts_table(claims), "html.parser")
-    assert (
-        soup.form.has_attr("hidden")
-        and not soup.select("tr[hidden]")
-        and len(soup.select("tbody tr")) == 4
-    )
-    assert [
-        option["value"]
-        for option in soup.find("select", attrs={"name": "paper"}).find_all("option")
-    ] == ["", "A and B", "B"]
-    assert [option.text for option in soup.find("select", attrs={"name": "verdict"}).find_all("option")] == [
-        "all (4)", "reproduced (2)", "not reproduced (1)", "undecided (1)",
+    assert soup.form.has_attr("hidden") and not soup.select("tr[hidden]")
+    assert len(soup.select("tbody tr")) == 4
+    options = {
+        name: [o.text for o in soup.find("select", attrs={"name": name}).find_all("option")]
+        for name in ("paper", "verdict")
+    }
+    assert [text.partition(":")[0] for text in options["paper"]] == ["all (4)", "A and B", "B"]
+    assert options["verdict"] == [
+        "all (4)", "reproduced (1)", "depends on the pair or the seed (1)", "not reproduced (1)",
+        "not testable here (1)",
     ]  # fmt: skip
 
 
@@ -143,12 +229,7 @@ CHOOSE = (
         ("", "", ["Y", "X1", "X1-2", "Z"], ""),
         ("?verdict=not+reproduced&paper=B", "", ["X1-2"], "?verdict=not+reproduced&paper=B"),
         ("?paper=A+and+B&verdict=unheard", "", ["Y"], "?paper=A+and+B&verdict=unheard"),
-        (
-            "?paper=B",
-            CHOOSE.format("verdict", "reproduced"),
-            ["X1", "Z"],
-            "?paper=B&verdict=reproduced",
-        ),
+        ("?paper=B", CHOOSE.format("verdict", "reproduced"), ["X1"], "?paper=B&verdict=reproduced"),
         ("?paper=B", CHOOSE.format("paper", ""), ["Y", "X1", "X1-2", "Z"], ""),
     ],
 )
