@@ -89,3 +89,39 @@ def ask(page: Path, script: str, width: int = 1280, seconds: int = 60) -> dict:
     answer = json.loads(found.text)
     assert "error" not in (answer["found"] or {}), answer["found"]
     return answer
+
+
+AXE = Path(__file__).parent / "axe" / "axe.min.js"  # axe-core 4.14.1, MPL-2.0, unchanged
+AUDIT = """
+const script = document.createElement("script");
+script.textContent = AXE;
+document.head.append(script);
+const top = (selector) => document.querySelector(selector)?.getBoundingClientRect().top + scrollY;
+const firsts = { verdict: top(".bd-article .verdict"), figure: top(".bd-article .strip, .bd-article figure img") };
+for (const fold of document.querySelectorAll("details")) fold.open = true;
+await wait(200);
+const broken = [];
+for (const theme of ["light", "dark"]) {
+  document.documentElement.dataset.theme = theme;
+  await wait(300);
+  const { violations } = await axe.run(document.querySelector(".bd-article"), { runOnly: ["wcag2a", "wcag2aa"] });
+  for (const { id, nodes } of violations) broken.push(`${theme}: ${id}: ${nodes[0].html.slice(0, 120)}`);
+}
+const code = [...document.querySelectorAll(".cell_input pre")];
+return { ...firsts, broken, cut: code.filter((box) => box.scrollWidth > box.clientWidth + 1).length,
+  sideways: document.documentElement.scrollWidth > innerWidth };
+"""
+
+
+def audit(page: Path, width: int) -> dict:
+    """What is wrong with a built page at a window's width, in light and in dark, with all folds open.
+
+    Returns:
+        ``verdict``, ``figure``: distance of the first one from the top in px, None where there is
+        none; ``broken``: rules of WCAG 2 A and AA that axe-core finds broken; ``cut``: boxes of code
+        that scroll sideways; ``sideways``: whether the page does; ``problems``, ``requests``: of
+        :func:`ask`.
+    """
+    source = json.dumps(AXE.read_text(encoding="utf-8")).replace("</", "<\\/")
+    answer = ask(page, f"const AXE = {source};{AUDIT}", width)
+    return answer["found"] | {name: answer[name] for name in ("problems", "requests")}

@@ -9,8 +9,8 @@ def is_thebe(script) -> bool:
     return "thebe" in str(script.filename) or "thebe" in (getattr(script, "attributes", {}).get("body") or "")
 
 
-def link_figures(body: str) -> str:
-    """Add to the caption of each vector figure a link to its file."""
+def finish(body: str) -> str:
+    """Add to the caption of each vector figure a link to its file; roles that WAI-ARIA 1.2 allows."""
     soup = BeautifulSoup(body, "html.parser")
     for figure in soup.select("figure:has(img[src$='.svg'])"):
         caption, image = figure.select_one("figcaption .caption-text"), figure.select_one("img")
@@ -19,6 +19,8 @@ def link_figures(body: str) -> str:
             link.string = "SVG"
             caption.append(" ")
             caption.append(link)
+    for entry in soup.select("[role='doc-biblioentry']"):
+        entry["role"] = "listitem"  # the other role is deprecated, and not allowed in a list
     return str(soup)
 
 
@@ -26,7 +28,7 @@ def change(app, pagename, templatename, context, doctree):
     scripts = {str(s.filename or s.attributes): s for s in context.get("script_files", [])}
     context["script_files"] = [s for s in scripts.values() if not is_thebe(s)]
     if doctree is not None and "body" in context:
-        context["body"] = link_figures(context["body"])
+        context["body"] = finish(context["body"])
 
 
 def setup(app):

@@ -1,5 +1,13 @@
 // One switch shows or hides the code of a page; what was chosen holds for the next page.
+// Tables that scroll sideways can be reached by the keyboard.
 "use strict";
+document.addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll(".table-scroll")) {
+    box.tabIndex = 0;
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-label", box.querySelector("caption")?.textContent ?? "table");
+  }
+});
 document.addEventListener("DOMContentLoaded", () => {
   const folds = [...document.querySelectorAll(".cell > details.hide.above-input")], title = document.querySelector(".bd-article h1");
   if (!folds.length || !title || document.querySelector(".code-switch")) return;

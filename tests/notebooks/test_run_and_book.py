@@ -19,7 +19,7 @@ from lib.run.layout import ROOT, executed_notebook
 from lib.run.parallel import run_units
 from lib.run.profiles import load_profile
 from lib.run.units import Unit
-from tests.browser import CHROMIUM, needs_browser
+from tests.browser import CHROMIUM, audit, needs_browser
 
 TINY = {
     "images": 12, "probe_train": 200, "probe_test": 60, "neighbours": 5, "mosaics": 4,
@@ -208,3 +208,31 @@ def test_pages_fit_the_window_and_load_everything(html, width, tmp_path):
         assert int(scroll) <= width, f"{page} scrolls sideways: {scroll} px in a window of {width}"
         assert broken == "0", f"{page}: {broken} pictures did not load"
         assert formulas == typeset, f"{page}: {typeset} of {formulas} formulas are typeset"
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "first_screens"), [(1280, 900), (390, 2 * 844)])
+def test_pages_answer_first_and_are_open_to_all(html, width, first_screens):
+    """Measured in a browser, light and dark: verdict and figure on the first screens, no rule of
+    accessibility broken, nothing cut, no message of an error, nothing from elsewhere."""
+    judged = {
+        path.name.split(".")[0] for path in (ROOT / "data/results/custom").glob("*.verdicts.csv")
+    }
+    for page in ["index", *NAMES, "what_holds", "claims", "references"]:
+        found = audit(html / f"{page}.html", width)
+        assert found["broken"] == [], page
+        assert found["problems"] == [], page
+        assert all(address.startswith("file:") for address in found["requests"]), page
+        assert not found["sideways"], page
+        if width == 1280:
+            assert found["cut"] == 0, page
+        if page in judged:
+            assert max(found["verdict"], found["figure"]) <= first_screens, page
+
+
+def test_pages_are_light_and_hold_no_path_of_this_machine(html):
+    for page in html.glob("*.html"):
+        assert page.stat().st_size < 3_000_000, page.name
+        assert str(ROOT) not in page.read_text(encoding="utf-8"), page.name
+    for notebook in (html / "_sources").glob("*.ipynb"):
+        assert str(ROOT) not in notebook.read_text(encoding="utf-8"), notebook.name
