@@ -9,7 +9,15 @@ import torch
 
 from lib.bench import __main__ as bench
 from lib.bench import attributions, clock, formulas, probes, trainings
-from lib.bench.trainings import MOCO, PHOTOGRAPHS, SIMMIM, Step, matrix_product, operations, where_time_goes
+from lib.bench.trainings import (
+    MOCO,
+    PHOTOGRAPHS,
+    SIMMIM,
+    Step,
+    matrix_product,
+    operations,
+    where_time_goes,
+)
 
 
 def test_tasks_take_turns_and_the_least_counts(monkeypatch):
