@@ -19,7 +19,7 @@ profile = --profile "$${GIVEN_PROFILE-$${PROFILE-fashion}}"
 # words such as images=64, apart
 parameters = $(if $(filter PARAMETERS,$(GIVEN)),$$GIVEN_PARAMETERS)
 
-.PHONY: help book pdf test run sweep adopt compare pretrain zoo bench clean
+.PHONY: help book pdf verify test run sweep adopt compare pretrain zoo bench clean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
@@ -29,6 +29,9 @@ book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fash
 
 pdf: $(INSTALLED) ## print the book that `make book` has built into one file (needs Chromium): [PROFILE=fashion]
 	$(PY) -m lib.report.pdf $(profile)
+
+verify: $(INSTALLED) ## are the tables of this machine's run those of the repository? PROFILE=fashion [AGAINST=commit|/path/to/results]
+	$(PY) -m lib.report.verify $(profile) $(call option,against,AGAINST)
 
 test: $(INSTALLED) ## run the tests
 	$(PY) -m pytest

@@ -53,14 +53,14 @@ def _scale(x: np.ndarray, precision: float) -> np.ndarray:
     return np.where(spread > 8 * precision * np.abs(x).max(0), spread, np.inf)
 
 
-def _folds(y: np.ndarray, folds: int) -> np.ndarray:
+def folds(y: np.ndarray, number: int) -> np.ndarray:
     """Fold of each item: those of a class go to the folds in turn, in their order.
 
-    >>> _folds(np.array([1, 0, 1, 0, 1]), 2).tolist()
+    >>> folds(np.array([1, 0, 1, 0, 1]), 2).tolist()
     [0, 0, 1, 1, 0]
     """
     fold = np.empty(len(y), int)
-    fold[np.argsort(y, kind="stable")] = np.arange(len(y)) % folds
+    fold[np.argsort(y, kind="stable")] = np.arange(len(y)) % number
     return fold
 
 
@@ -128,20 +128,22 @@ def _held_out_losses(
 
 
 def strongest_within_one_standard_error(losses: dict[float, np.ndarray]) -> float:
-    """The smallest C whose mean loss is within one standard error of the smallest mean loss.
+    """The smallest C whose mean loss exceeds the smallest mean loss by no more than one standard
+    error of their difference, item by item.
 
-    Breiman, Friedman, Olshen, Stone (1984), *Classification and Regression Trees*, section 3.4.3.
+    After Breiman, Friedman, Olshen, Stone (1984), *Classification and Regression Trees*, section
+    3.4.3, whose standard error is that of the smallest loss itself; the difference is known better.
 
     Args:
         losses: C -> ``(n,)`` losses of independent held-out items.
 
-    >>> nearly = np.array([1.0, 2.0, 3.1])
-    >>> strongest_within_one_standard_error({0.1: nearly + 9, 1.0: nearly, 10.0: nearly - 0.1})
+    >>> best, noise = np.array([1.0, 2.0, 3.0]), np.array([0.1, -0.1, 0.1])
+    >>> strongest_within_one_standard_error({0.1: best + 0.2, 1.0: best + noise, 10.0: best})
     1.0
     """
     best = min(losses.values(), key=np.mean)
-    allowed = best.mean() + best.std() / np.sqrt(len(best))
-    return min(strength for strength, loss in losses.items() if loss.mean() <= allowed)
+    excess = {strength: loss - best for strength, loss in losses.items()}
+    return min(c for c, e in excess.items() if e.mean() <= e.std() / np.sqrt(len(e)))
 
 
 def _choose(
@@ -157,7 +159,7 @@ def _choose(
     for strength in strengths:
         inverse = _preconditioner(x, weights, strength)
         found[strength] = weights = _minimise(x, truth, strength, weights, inverse, tolerance=1e-3)
-    fold = _folds(codes, FOLDS) if group is None else group % FOLDS
+    fold = folds(codes, FOLDS) if group is None else group % FOLDS
     best = strengths[-1]
     for strength in reversed(strengths[1:] and strengths):  # a single one is not asked for
         loss = _held_out_losses(x, truth, fold, strength, found[strength])
@@ -180,8 +182,8 @@ def fit_linear_probe(
     The minimum of C Σ cross-entropy + ½ ‖W‖², as scikit-learn defines it, to a precision at which
     solvers and processors predict alike. C is the smallest whose cross-entropy on held-out items
     (five folds, stratified, in the items' order) is within one standard error of the best: unlike
-    the count of right answers it has no ties and does not jump. scikit-learn's solvers take ten
-    times as long for such a fit (L-BFGS without a preconditioner, or a Hessian of all classes).
+    the number of right answers it has no ties. scikit-learn's solvers take ten times as long for
+    such a fit (L-BFGS without a preconditioner, or a Hessian of all classes).
 
     Args:
         features: ``(n, width)`` of frozen training representations, with ``labels`` ``(n,)``.

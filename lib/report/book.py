@@ -20,6 +20,7 @@ from lib.report.pages import foot, status_page, summary, verdicts_page
 from lib.report.rules_page import rules as rules_of
 from lib.report.schematics import show_schematic
 from lib.report.verdicts import changes, read_verdicts
+from lib.report.verify import how_exact, last_comparison, load_tolerances
 from lib.run.errors import StudyError
 from lib.run.layout import ROOT, executed_notebook
 from lib.run.provenance import read_record
@@ -156,12 +157,17 @@ def assemble(
     url = repository_url(root / "book" / "_config.yml")
     tables, cases = read_tables(results, notebooks)
     pages = {*notebooks, *(path.stem for path in (root / "book").glob("*.md"))}
+    compared = last_comparison(profile, root)
     texts = {
         "generated/summary.md": summary(verdicts),
         "what_holds.md": verdicts_page(verdicts, rules, changed),
         "status.md": status_page(records, left_out),
         "generated/title.md": title_page(tables, rules, pages, hero(profile, notebooks, root)),
         "generated/rules.md": rules_of(rules, set(notebooks)),
+        "generated/how_exact.md": how_exact(
+            load_tolerances(root / "book" / "tolerances.yaml"),
+            pd.read_csv(compared) if compared.is_file() else None,
+        ),
         "generated/cite.md": citation(root / "CITATION.cff", url),
     }
     texts["_config.yml"] = configuration(root / "book" / "_config.yml")
