@@ -11,6 +11,7 @@ from lib.encoders.encoder import Encoder
 from lib.kept.files import content_hash, encoder_hash, kept
 from lib.probes.every import block_probes, token_probes
 from lib.probes.fourier import official_frequencies
+from lib.probes.raw_pixels import RawPixels
 from lib.probes.stream import Observed, block_statistics
 from lib.run.layout import ROOT
 
@@ -22,16 +23,18 @@ def code(root: Path, *folders: str) -> list[Path]:
     return [path for folder in folders for path in sorted((root / "lib" / folder).glob("*.py"))]
 
 
-def representations(encoder: Encoder, images: Tensor, root: Path = ROOT) -> Tensor:
+def representations(encoder: Encoder | RawPixels, images: Tensor, root: Path = ROOT) -> Tensor:
     """Representations ``(n, width)`` of images, or those kept from an earlier call.
 
     They are kept by blocks of 1,000 images: samples of one seed are the first images of one random
     order, so a larger sample begins with the blocks of a smaller one.
 
     Args:
-        encoder: any.
+        encoder: any; raw pixels are not kept, they are there.
         images, root: as for :func:`measure`.
     """
+    if isinstance(encoder, RawPixels):
+        return encoder.representations(images)
     owner = content_hash(encoder_hash(encoder), *code(root, "encoders"))
 
     def block(part: Tensor) -> Tensor:
