@@ -102,7 +102,7 @@ def of_page(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def hero(profile: str, notebooks: list[str], root: Path) -> str:
-    """What the title page begins with: the explorer of attention, or a drawing where there is none."""
+    """What the title page begins with: the explorer of attention, or else a drawing."""
     if "self_attention" in notebooks:
         soup = BeautifulSoup(
             html_outputs(executed_notebook(profile, "self_attention", root)), "html.parser"

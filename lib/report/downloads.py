@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 
     repository, home = os.environ.get("STUDY_REPOSITORY", "{url}"), Path("ssl-study").resolve()
     if not repository:
-        raise RuntimeError("set STUDY_REPOSITORY to the address, or path, of the study's repository")
+        raise RuntimeError("set STUDY_REPOSITORY to the address, or path, of a clone")
     if not home.exists():
         subprocess.run(["git", "clone", "--quiet", "--depth=1", repository, home], check=True)
     packages = ["install", "--quiet", "-r", home / "requirements.lock"]
@@ -101,8 +101,8 @@ def _fold(cell: NotebookNode) -> None:
 def for_readers(executed: NotebookNode, url: str) -> NotebookNode:
     """An executed notebook as the book shows it and readers download it.
 
-    Progress bars and other text on stderr, papermill's notes (which hold paths) and times are left out, the setup cell comes first, and the
-    caption of a figure leads to its table. Code is folded.
+    Progress bars and other text on stderr, papermill's notes (which hold paths) and times are left
+    out, the setup cell comes first, and the caption of a figure leads to its table. Code is folded.
 
     Args:
         executed: as papermill left it; not changed.

@@ -1,8 +1,9 @@
 """Explorers: parts of a page that can be touched, each with a still picture and a table for print
 and screen readers.
 
-A function here turns tensors into HTML that carries its data; ``book/_static/explorers.js`` makes it live. Nothing is loaded from elsewhere,
-and without the script the still picture and the table remain.
+A function here turns tensors into HTML that carries its data; ``book/_static/explorers.js`` makes
+it live. Nothing is loaded from elsewhere, and without the script the still picture and the table
+remain.
 """
 
 import base64
@@ -29,9 +30,11 @@ from lib.data.images import Images
 from lib.encoders.encoder import Encoder
 from lib.probes.attention_map import attention_maps
 from lib.probes.token_clusters import image_precision
+from lib.report.show import number
 
 SIDE = 56  # pixels of an image as an explorer shows it, at most
-BUDGET = 400_000  # bytes of maps that one explorer carries for one encoder, at most; the first image always fits
+# bytes of maps that one explorer carries for one encoder, at most; the first image always fits
+BUDGET = 400_000
 
 
 def coded(values: Tensor | np.ndarray) -> str:
@@ -95,9 +98,7 @@ def explorer(
         table: the numbers behind the picture.
         how: one sentence: what to do, what to see.
     """
-    rows = table.to_html(
-        index=False, border=0, classes="study", float_format=lambda v: f"{v:.3g}".replace("-", "−")
-    )
+    rows = table.to_html(index=False, border=0, classes="study", float_format=number)
     written = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return HTML(
         f'<section class="explorer" data-explorer="{kind}" aria-label="{escape(title)}"><p'
@@ -110,7 +111,7 @@ def explorer(
 
 
 def image_data(images: Images, count: int, side: int = SIDE) -> dict:
-    """The first ``count`` images as JSON data: pixels as base64, and the name of each one's class."""
+    """The first ``count`` images as JSON data: pixels as base64, and each one's class."""
     shown = small(images.images[:count], side)
     names = [
         images.classes[label] if images.classes else "image"
@@ -329,7 +330,8 @@ def attacked(
         seed: of masks and start.
 
     Returns:
-        strategy -> ``protected_from``, the index of the least rate that protects a pixel ``(height, width)``; ``images`` ``(rates, channels, height,
+        strategy -> ``protected_from``, the index of the least rate that protects a pixel
+            ``(height, width)``; ``images`` ``(rates, channels, height,
         width)``; ``scores`` ``(rates,)``.
     """
     indices, found = torch.tensor([index]), {}
@@ -417,7 +419,8 @@ def token_explorer(
 
     Args:
         points: encoder -> ``(images, tokens, 2)``.
-        tokens: encoder -> ``(images, tokens, width)``, for the share of nearest tokens that are of the own image.
+        tokens: encoder -> ``(images, tokens, width)``, for the share of nearest tokens that are of
+            the own image.
         images: whose tokens.
         grid: patches (down, across).
         labels: encoder -> name to show.
@@ -464,7 +467,8 @@ def token_explorer(
 def principal_directions(tokens: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Coordinates of an image's tokens along their main directions, and each direction's variance.
 
-    X − x̄ = U Σ Vᵀ: coordinates U Σ, variances Σ² / (tokens − 1); the sign of a direction is such that its largest coordinate is positive.
+    X − x̄ = U Σ Vᵀ: coordinates U Σ, variances Σ² / (tokens − 1).
+    The sign of a direction is such that its largest coordinate is positive.
 
     Args:
         tokens: X, ``(tokens, width)``.

@@ -1,8 +1,9 @@
 """Encoders that run in the reader's browser: their weights as scripts of the book, loaded when
 asked for.
 
-``book/_static/encoder.js`` computes a plain Vision Transformer and its gradient in JavaScript. A runtime such as onnxruntime-web would be
-ten times as large as the encoders, and browsers refuse to fetch its WebAssembly for a book that is opened from a disk; a script they load.
+``book/_static/encoder.js`` computes a plain Vision Transformer and its gradient in JavaScript. A
+runtime such as onnxruntime-web would be ten times as large as the encoders, and browsers refuse to
+fetch its WebAssembly for a book that is opened from a disk; a script they load.
 """
 
 import base64

@@ -21,8 +21,8 @@ def _facts(card: Card) -> list[str]:
 
 
 def plain_names(encoders: list[str], root: Path = CHECKPOINTS) -> dict[str, str]:
-    """A name for each encoder: its card's method (*hybrid* of two losses), followed by the facts in which encoders of that
-    method differ.
+    """A name for each encoder: its card's method (*hybrid* of two losses), followed by the facts in
+    which encoders of that method differ.
 
     Args:
         encoders: names such as ``"fashion/moco-v3-s"``; what has no card keeps

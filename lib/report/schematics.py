@@ -1,7 +1,8 @@
 """Schematics of ideas, drawn as SVG by code: ink is the page's own, so they read on white, on dark
 and on paper.
 
-Families differ in hue and in dash, what is measured is hatched or bold: nothing is told by colour alone.
+Families differ in hue and in dash, what is measured is hatched or bold: nothing is told by colour
+alone.
 """
 
 from collections.abc import Callable
