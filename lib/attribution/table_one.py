@@ -82,11 +82,11 @@ STRONGEST = 64.0  # times the paper's attack, whose ε is then 4, more than any 
 
 def attack_of_strength(
     encoder: Encoder, images: Tensor, indices: Tensor, method: str, similarity: float, seed: int = 0
-) -> Attack:
+) -> tuple[Attack, float]:
     """The paper's attack with step and ε multiplied by one number, after which the similarity with
     nothing protected is as wanted.
 
-    Found by eight bisections of the number's logarithm between 1 and ``STRONGEST``; the weaker end
+    Found by seven bisections of the number's logarithm between 1 and ``STRONGEST``; the weaker end
     where the attack is too strong already, the stronger where it can never be strong enough.
 
     Args:
@@ -95,21 +95,27 @@ def attack_of_strength(
         method: whose settings are taken.
         similarity: wanted mean of cos(f(x), f(x̃)).
         seed: of the attack's start.
+
+    Returns:
+        the attack, and the similarity that it leaves.
     """
     settings = reading("R1", method).attack
 
     def scaled(by: float) -> Attack:
         return Attack(settings.steps, settings.step_size * by, settings.epsilon * by)
 
-    low, high = 0.0, math.log2(STRONGEST)
-    for _ in range(8):
-        middle = (low + high) / 2
-        attack = scaled(2**middle)
-        left = mask_and_attack(
+    def left(attack: Attack) -> float:
+        found = mask_and_attack(
             encoder, images, None, [0.0], "random", attack, indices, seed, batch_size=64
         )
-        low, high = (middle, high) if left.mean() > similarity else (low, middle)
-    return scaled(2 ** ((low + high) / 2))
+        return found.mean().item()
+
+    low, high = 0.0, math.log2(STRONGEST)
+    for _ in range(7):
+        middle = (low + high) / 2
+        low, high = (middle, high) if left(scaled(2**middle)) > similarity else (low, middle)
+    found = scaled(2 ** ((low + high) / 2))
+    return found, left(found)
 
 
 def protected_similarity(
