@@ -327,7 +327,7 @@ LAYOUTS = (
             "logit_scale",
             "ln_final.",
         ),
-        heads={width: width // 64 for width in (64, 768, 1024)},
+        heads={768: 12, 1024: 16},
         pooling="class_token",
         source="openai/CLIP",
     ),

@@ -180,5 +180,12 @@ def build(architecture: str, arguments: dict) -> nn.Module:
             return build_vit(own | {"embed_layer": ConvolutionalStem})
         model = build_vit(own) if architecture == VIT else timm.create_model(architecture, **own)
         return with_stem(model, **stem) if stem else model
-    except (TypeError, KeyError, AttributeError, AssertionError, RuntimeError) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+    ) as error:
         raise ValueError(f"{architecture} cannot be built with {arguments}: {error}") from error

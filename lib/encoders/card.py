@@ -2,8 +2,10 @@
 
 import hashlib
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import UnionType
+from typing import get_args, get_origin
 
 import yaml
 
@@ -74,8 +76,11 @@ class Card:
                 architecture or arguments that would fetch something; statistics that are not finite
                 or do not match.
         """
-        for name, value in vars(self).items():
-            self._check_type(name, value)
+        for field_ in fields(self):
+            value = getattr(self, field_.name)
+            if not is_of_kind(value, field_.type):
+                kind = field_.type if get_args(field_.type) else field_.type.__name__
+                raise ValueError(f"card field {field_.name!r} is of type {kind}, got {value!r}")
         for name, allowed in (("family", FAMILIES), ("pooling", POOLINGS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(
@@ -107,31 +112,20 @@ class Card:
                     f"card field {name!r} is at least {least}, got {getattr(self, name)}"
                 )
 
-    def _check_type(self, name: str, value: object) -> None:
-        """Refuse a value of another type than its field's.
 
-        Raises:
-            ValueError: with the field, its type and what came.
-        """
-        kinds = [part.split("[")[0].strip() for part in str(KINDS[name]).split("|")]
-        if "None" in kinds and value is None:
-            return
-        types = tuple(dict(str=str, int=int, dict=dict, list=list)[k] for k in kinds if k != "None")
-        inner = str if KINDS[name] == "list[str]" else object
-        if (
-            not isinstance(value, types)
-            or isinstance(value, bool)
-            or (isinstance(value, list) and not all(isinstance(v, inner) for v in value))
-        ):
-            raise ValueError(f"card field {name!r} is of type {KINDS[name]}, got {value!r}")
+def is_of_kind(value: object, kind: object) -> bool:
+    """Whether a value is of a field's type: a class, a list of strings, or one of several.
 
-
-KINDS = {
-    name: str(
-        kind.type if isinstance(kind.type, str) else getattr(kind.type, "__name__", kind.type)
-    )
-    for name, kind in Card.__dataclass_fields__.items()
-}
+    >>> is_of_kind(["a"], list[str]), is_of_kind([1], list[str]), is_of_kind(None, int | None)
+    (True, False, True)
+    >>> is_of_kind(True, int)
+    False
+    """
+    for option in get_args(kind) if isinstance(kind, UnionType) else (kind,):
+        of_kind = isinstance(value, get_origin(option) or option) and not isinstance(value, bool)
+        if of_kind and (option != list[str] or all(isinstance(item, str) for item in value)):
+            return True
+    return False
 
 
 def file_sha256(path: Path) -> str:

@@ -410,7 +410,8 @@ def test_every_layout_of_no_official_file_has_a_case():
 def test_heads_of_the_published_sizes(layout, width, heads):
     """Of facebookresearch/moco-v3 vits.py, mae models_mae.py, dino vision_transformer.py, dinov2
     and dinov3 models/vision_transformer.py, ijepa vision_transformer.py, deit models_v2.py, msn
-    deit.py, baaivision EVA-02 modeling_finetune.py, torchvision vision_transformer.py, OpenAI clip/model.py.
+    deit.py, baaivision EVA-02 modeling_finetune.py, torchvision vision_transformer.py, OpenAI
+    clip/model.py.
     """
     assert all(row.heads[width] == heads for row in LAYOUTS if row.name == layout)
 

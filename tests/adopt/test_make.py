@@ -1,4 +1,4 @@
-"""What is given to make reaches the command as it is: neither make nor the shell runs part of it."""
+"""What is given to make reaches the command as it is: neither make nor the shell runs any."""
 
 import os
 import shutil
@@ -10,7 +10,8 @@ import pytest
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 HOSTILE = [
     "a b", "it's", 'a"b', "`touch bad`", "$(touch bad)", "$(shell touch bad)", "$HOME", "${HOME}",
-    "a; touch bad", "&& touch bad", "| touch bad", "> bad", "$$", "*", "a\\b", "#a", "$(SOURCE)", "~", "!x",
+    "a; touch bad", "&& touch bad", "| touch bad", "> bad", "$$", "*", "a\\b", "#a",
+    "$(SOURCE)", "~", "!x",
 ]  # fmt: skip
 
 

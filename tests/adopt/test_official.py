@@ -2,10 +2,10 @@
 code gives with the same weights.
 
 ``golden_official.json`` holds, for each layout, repository and commit (``source``), names and
-shapes of the tensors of a small network as the official code saves them, and what that code computed from the
-weights and images of :mod:`official`: representations of two images (of ResNets the first 128
-numbers) and two patch tokens. Where the official code needs xformers or apex (EVA-02), their
-SwiGLU and LayerNorm were torch's.
+shapes of the tensors of a small network as the official code saves them, and what that code
+computed from the weights and images of :mod:`official`: representations of two images (of
+ResNets the first 128 numbers) and two patch tokens. Where the official code needs xformers or apex
+(EVA-02), their SwiGLU and LayerNorm were torch's.
 """
 
 import pytest

@@ -11,6 +11,7 @@ import zipfile
 import pytest
 import timm
 import torch
+from chapter import explained
 from official import GOLDEN, content, write
 from safetensors.torch import save, save_file
 
@@ -475,6 +476,7 @@ def refused(arguments, root, capsys, monkeypatch, message):
     assert "Traceback" not in said.err + said.out
     assert said.err.count("\n") == 1 and 20 < len(said.err) < 1500 and not said.out
     assert re.search(message, said.err), said.err
+    assert explained(said.err), f"the chapter does not explain: {said.err}"
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
