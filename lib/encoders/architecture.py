@@ -170,7 +170,10 @@ def build(architecture: str, arguments: dict) -> nn.Module:
         ValueError: a name that timm does not have, arguments that it does not take.
     """
     if architecture not in (SMALL_RESNET, STEM_VIT) and not timm.is_model(architecture):
-        raise ValueError(f"timm has no model {architecture!r}")
+        raise ValueError(
+            f"timm has no model {architecture!r}; a card names an architecture, and nothing is"
+            " fetched"
+        )
     stem = arguments.get("stem")
     own = {name: value for name, value in arguments.items() if name != "stem"}
     try:

@@ -72,8 +72,8 @@ class Card:
         """Refuse values that cannot be meant.
 
         Raises:
-            ValueError: of another type than the field's; a family or pooling that is not known; an
-                architecture or arguments that would fetch something; statistics that are not finite
+            ValueError: of another type than the field's; a family or pooling that is not known;
+                arguments that would fetch something; statistics that are not finite
                 or do not match.
         """
         for field_ in fields(self):
@@ -86,10 +86,6 @@ class Card:
                 raise ValueError(
                     f"card field {name!r} is one of {allowed}, got {getattr(self, name)!r}"
                 )
-        if ":" in self.architecture or "/" in self.architecture:
-            raise ValueError(
-                f"card field 'architecture' is the name of a timm model, got {self.architecture!r}"
-            )
         if fetching := sorted(set(FETCHING) & set(self.arguments)):
             raise ValueError(
                 f"card field 'arguments' may not hold {', '.join(fetching)}: an encoder is its file"
