@@ -17,15 +17,13 @@ class RawPixels:
     def __init__(self, side: int = 28, patch_size: int = 4):
         self.side, self.patch_size = side, patch_size
 
-    def representations(self, images: Tensor | Images | FolderImages) -> Tensor:
-        """Pixels ``(n, channels · side²)`` of images ``(n, channels, height, width)``, in memory or
-        in files.
+    def representations(self, images: Tensor) -> Tensor:
+        """Pixels ``(n, channels · side²)`` of images ``(n, channels, height, width)``.
 
         >>> RawPixels(side=1).representations(Tensor([[[[0.0, 1.0], [0.0, 1.0]]]])).tolist()
         [[0.5]]
         """
-        parts = (as_floats(images[i : i + 1000]) for i in range(0, len(images), 1000))
-        return torch.cat([F.adaptive_avg_pool2d(part, self.side).flatten(1) for part in parts])
+        return F.adaptive_avg_pool2d(images, self.side).flatten(1)
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Patches (down, across) of images ``(n, channels, height, width)``."""
