@@ -3,12 +3,15 @@
 Reads ``NAME.verdicts.csv`` and ``NAME.cases.csv`` as :mod:`lib.report.judge` describes them.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
 import pandas as pd
 
+from lib.report.judge import JOINT
+from lib.report.names import plain_names
 from lib.report.show import number, with_interval
 
 ANSWERS = {  # a verdict -> how the answer begins, its mark
@@ -117,7 +120,10 @@ def answer(rule: Mapping, verdict: pd.Series, cases: pd.DataFrame) -> str:
     if pd.isna(verdict["effect"]):
         return f"<strong>{beginning}.</strong> The claim was: {escape(statement)}"
     trained = cases[(cases["kind"] == "trained") & cases["qualified"]]
-    names = f" with {escape(trained['encoders'].iloc[0])}" if len(trained) else ""
+    names = ""
+    if len(trained):
+        pair = re.sub(r" \(seed \d+\)", "", trained["encoders"].iloc[0]).split(JOINT)
+        names = f" with {escape(' and '.join(plain_names(pair)[name] for name in pair))}"
     value = with_interval(verdict["effect"], verdict["low"], verdict["high"])
     dataset = DATASETS.get(verdict["dataset"], verdict["dataset"])
     return (

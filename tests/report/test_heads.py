@@ -38,7 +38,7 @@ def verdicts():
 def cases():
     shared = {"dataset": "fashion", "n": 64, "qualified": True, "place": ""}
     return pd.DataFrame([
-        {"claim": "B1", "kind": "trained", "encoders": "MoCo v3, SimMIM", "effect": 0.25, "low": 0.24, "high": 0.26} | shared,
+        {"claim": "B1", "kind": "trained", "encoders": "fashion/moco-v3-s · fashion/simmim-s", "effect": 0.25, "low": 0.24, "high": 0.26} | shared,
         {"claim": "B1", "kind": "untrained", "encoders": "random, SimMIM", "effect": 0.0, "low": -0.01, "high": 0.01} | shared,
     ])  # fmt: skip
 
@@ -47,7 +47,9 @@ def test_the_head_answers_with_number_and_interval(verdicts, cases):
     soup = BeautifulSoup(head(verdicts, cases, RULES), "html.parser")
     answer = soup.select_one(".answer").text
     assert answer.startswith("Yes.")
-    assert "0.25 [0.24, 0.26]" in answer and "MoCo v3, SimMIM" in answer and "64 images" in answer
+    assert (
+        "0.25 [0.24, 0.26]" in answer and "MoCo v3 and SimMIM" in answer and "64 images" in answer
+    )
     assert "1 of 2 claims of this page are reproduced." in answer
     assert [tag.text for tag in soup.select(".verdict")] == ["✓ reproduced", "✗ not reproduced"]
     assert "–\xa0seeds" in soup.select_one(".parts").text
