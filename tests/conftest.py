@@ -1,6 +1,9 @@
 """Shared by all tests: tiny Vision Transformers, images, attention, a tiny study in a folder;
 hypothesis without deadlines, since the cores may be busy."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -8,9 +11,11 @@ import papermill
 import pytest
 import timm
 import torch
+from distributed import Client, LocalCluster
 from hypothesis import settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+import lib.run.runs
 from lib.data.images import Images
 from lib.encoders.card import Card, file_sha256, write_card
 from lib.encoders.encoder import Encoder
@@ -107,12 +112,26 @@ PARAMETERS = (
     " float = 1.5\nquick: bool = False"
 )
 BODY = """
+import os
 from pathlib import Path
 from lib.tools.double import double
-folder = Path("data/results") / profile
-folder.mkdir(parents=True, exist_ok=True)
-(folder / "first.csv").write_text(f"images,scale,quick,encoders\\n{double(images)},{scale},{quick},{' '.join(encoders)}\\n")
+table = f"images,scale,quick,encoders\\n{double(images)},{scale},{quick},{' '.join(encoders)}\\n"
+(Path(os.environ["STUDY_TABLES"]) / "first.csv").write_text(table)
 """
+TOC = """
+format: jb-book
+root: index
+parts:
+  - caption: All
+    chapters:
+"""
+
+
+def write_contents(root: Path, *pages: str) -> None:
+    """The book's table of contents."""
+    path = root / "book" / "_toc.yml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(TOC + "".join(f"      - file: {page}\n" for page in pages))
 
 
 def write_notebook(root: Path, name: str, parameters: str | None, *code: str) -> Path:
@@ -162,6 +181,7 @@ def root(tmp_path: Path) -> Path:
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
+    write_contents(tmp_path, "first", "first_second")
     write_encoder(tmp_path, "fashion/a")
     write_encoder(tmp_path, "fashion/b")
     write_notebook(tmp_path, "first", PARAMETERS, BODY)
@@ -181,16 +201,27 @@ def executions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         source: Path, target: Path, parameters: dict, cwd: Path, **_: object
     ) -> None:
         names.append(Path(source).stem)
-        table = cwd / "data" / "results" / parameters["profile"] / f"{Path(source).stem}.csv"
-        table.parent.mkdir(parents=True, exist_ok=True)
+        table = Path(os.environ["STUDY_TABLES"]) / f"{Path(source).stem}.csv"
         table.write_text(f"{parameters}\n")
         nbformat.write(nbformat.read(source, as_version=4), target)
 
     monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
+    monkeypatch.setattr(lib.run.runs, "local", in_this_process)
     return names
+
+
+@contextmanager
+def in_this_process(workers: int) -> Iterator[Client]:
+    """A cluster without processes, in which a stand-in is still one."""
+    options = dict(processes=False, dashboard_address=None, memory_limit=0)
+    with LocalCluster(n_workers=1, threads_per_worker=1, **options) as cluster:
+        with Client(cluster) as client:
+            yield client
 
 
 @pytest.fixture
 def tools() -> dict:
     """The helpers that write notebooks and encoders."""
-    return dict(write_notebook=write_notebook, write_encoder=write_encoder)
+    return dict(
+        write_notebook=write_notebook, write_encoder=write_encoder, write_contents=write_contents
+    )

@@ -3,13 +3,14 @@ beside the tables, since it takes minutes an encoder."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from lib import paths
 from lib.attribution.blur_range import blur_range
 from lib.attribution.mask_and_attack import (
     PAPER_ATTACKS,
@@ -21,16 +22,8 @@ from lib.attribution.mask_and_attack import (
 from lib.attribution.ssla import ssla
 from lib.attribution.views import Variation, draw_mean_views
 from lib.encoders.encoder import Encoder
-from lib.kept.files import content_hash, encoder_hash, kept
-from lib.report import tables
-from lib.report.style import short
-from lib.run.layout import ROOT
+from lib.kept.files import kept
 
-CODE = [
-    *(ROOT / "lib" / "attribution" / f"{name}.py" for name in ("ssla", "mask_and_attack",
-    "invariance_score", "ranking", "views")), ROOT / "lib" / "pretrain" / "augment.py",
-    ROOT / "lib" / "data" / "draws.py",
-]  # fmt: skip
 IMAGES_AT_ONCE = 25  # what is kept in one file
 Name = Literal["R1", "R2"]
 
@@ -126,9 +119,8 @@ def protected_similarity(
     """cos(f(x), f(x̃)) with the important, the unimportant or random pixels protected, at every
     rate of the paper unless told.
 
-    Kept in ``data/results/PROFILE/attacked`` by batches of images, under a hash of weights, images,
-    options and code: a run that was stopped goes on where it was, and a run with more images adds
-    to what is there.
+    Kept in ``data/results/PROFILE/attacked`` by batches of images: a run that was stopped goes on
+    where it was, and a run with more images adds to what is there.
 
     Args:
         profile: of the results.
@@ -149,48 +141,34 @@ def protected_similarity(
     """
     setting = reading(name, method)
     setting = Reading(setting.path, attack or setting.attack)
-    kind, blur = variation(method), blur_range(images)
-    options = dict(
-        path=setting.path,
-        attack=asdict(setting.attack),
-        rates=rates,
-        views=views,
-        variation=kind,
-        masks=random_masks,
-        seed=seed,
-    )
-    # absent from the hash of what is kept at 28 px
-    options |= dict(blur=blur) if blur[1] > 0.5 else {}
-    folder, weights = tables.RESULTS / profile / "attacked", encoder_hash(encoder)
-    key = lambda x, index: content_hash(weights, x, index, repr(options), *CODE)[:12]  # noqa: E731
-
-    def attacked(x: Tensor, index: Tensor) -> dict[str, Tensor]:
-        mean_views = draw_mean_views(encoder, x, index, views, seed, kind, blur=blur)
-        attribution = ssla(encoder, x, mean_views, **setting.path).attribution
-        common = dict(
-            encoder=encoder,
-            images=x,
-            rates=rates,
-            attack=setting.attack,
-            indices=index,
-            batch_size=64,
-        )
-        chosen = {
-            s: mask_and_attack(attribution=attribution, strategy=s, seed=seed, **common)
-            for s in ("important", "unimportant")
-        }
-        drawn = [
-            mask_and_attack(attribution=None, strategy="random", seed=seed + draw, **common)
-            for draw in range(random_masks)
-        ]
-        return chosen | {"random": torch.stack(drawn, 1)}
-
+    options = dict(views=views, kind=variation(method), blur=blur_range(images))
+    options |= dict(random_masks=random_masks, seed=seed, rates=rates)
+    folder = paths.RESULTS / profile / "attacked"
+    label = f"{encoder.name.rpartition('/')[2]}-{name}"
     batches = list(zip(images.split(IMAGES_AT_ONCE), indices.split(IMAGES_AT_ONCE), strict=True))
     parts = [
-        kept(
-            folder / f"{short(encoder.name)}-{name}-{key(x, index)}.safetensors",
-            lambda x=x, index=index: attacked(x, index),
-        )
+        kept(folder, label, attacked, encoder, x, index, setting, **options)
         for x, index in tqdm(batches, desc=f"{name}, {encoder.name}", unit="batch")
     ]
     return {strategy: torch.cat([part[strategy] for part in parts]) for strategy in STRATEGIES}
+
+
+def attacked(
+    encoder: Encoder, images: Tensor, indices: Tensor, setting: Reading, views: int,
+    kind: Variation, blur: tuple[float, float], random_masks: int, seed: int,
+    rates: Sequence[float],
+) -> dict[str, Tensor]:  # fmt: skip
+    """As :func:`protected_similarity`, computed, of a batch of images."""
+    mean_views = draw_mean_views(encoder, images, indices, views, seed, kind, blur=blur)
+    attribution = ssla(encoder, images, mean_views, **setting.path).attribution
+    common = dict(encoder=encoder, images=images, rates=rates, attack=setting.attack)
+    common |= dict(indices=indices, batch_size=64)
+    chosen = {
+        s: mask_and_attack(attribution=attribution, strategy=s, seed=seed, **common)
+        for s in ("important", "unimportant")
+    }
+    drawn = [
+        mask_and_attack(attribution=None, strategy="random", seed=seed + draw, **common)
+        for draw in range(random_masks)
+    ]
+    return chosen | {"random": torch.stack(drawn, 1)}

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from lib.data.images import Images
 from lib.encoders.encoder import represent
+from lib.encoders.knn import knn_accuracy
 from lib.pretrain.distributed import mean_over_processes, own_rows, parallel, rank, start
 from lib.pretrain.recipe import Recipe, batch_indices, optimizer_for, seeded
 from lib.pretrain.source import ImageFiles, batches
-from lib.probes.knn import knn_accuracy
 
 LOG_FIELDS = (
     "step",

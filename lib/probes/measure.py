@@ -8,19 +8,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lib.encoders.encoder import Encoder
-from lib.kept.files import content_hash, encoder_hash, kept
+from lib.kept.files import kept
+from lib.paths import ROOT
 from lib.probes.every import block_probes, token_probes
 from lib.probes.fourier import official_frequencies
 from lib.probes.raw_pixels import RawPixels
 from lib.probes.stream import Observed, block_statistics
-from lib.run.layout import ROOT
 
 BLOCK = 1000  # images
-
-
-def code(root: Path, *folders: str) -> list[Path]:
-    """Python files of folders below ``lib``."""
-    return [path for folder in folders for path in sorted((root / "lib" / folder).glob("*.py"))]
 
 
 def representations(encoder: Encoder | RawPixels, images: Tensor, root: Path = ROOT) -> Tensor:
@@ -35,20 +30,14 @@ def representations(encoder: Encoder | RawPixels, images: Tensor, root: Path = R
     """
     if isinstance(encoder, RawPixels):
         return encoder.representations(images)
-    owner = content_hash(encoder_hash(encoder), *code(root, "encoders"))
+    folder, label = root / "build" / "measured", encoder.name.rpartition("/")[2]
+    blocks = tqdm(images.split(BLOCK), desc=encoder.name, unit="block", leave=False)
+    parts = [kept(folder, label, _represent, encoder, block) for block in blocks]
+    return torch.cat([part["representations"] for part in parts])
 
-    def block(part: Tensor) -> Tensor:
-        path = root / "build" / "measured" / f"{content_hash(owner, part)}.safetensors"
-        return kept(path, lambda: {"representations": encoder.representations(part)})[
-            "representations"
-        ]
 
-    return torch.cat(
-        [
-            block(part)
-            for part in tqdm(images.split(BLOCK), desc=encoder.name, unit="block", leave=False)
-        ]
-    )
+def _represent(encoder: Encoder, images: Tensor) -> dict[str, Tensor]:
+    return {"representations": encoder.representations(images)}
 
 
 def measure(encoder: Encoder, images: Tensor, root: Path = ROOT) -> dict[str, Tensor]:
@@ -58,18 +47,15 @@ def measure(encoder: Encoder, images: Tensor, root: Path = ROOT) -> dict[str, Te
     Args:
         encoder: a ViT.
         images: ``(n, channels, height, width)`` in [0, 1].
-        root: of the repository; measurements are kept below ``build/measured``, by the hash of
-            weights, images and code.
+        root: of the repository; what is measured is kept below ``build/measured``.
 
     Returns:
         name -> ``(n, depth, values)`` of blocks or ``(n, 1 + depth, values)`` of tokens; see
         :func:`lib.probes.stream.block_statistics`.
     """
-    key = content_hash(encoder_hash(encoder), images, *code(root, "encoders", "probes"))
-    return kept(
-        root / "build" / "measured" / f"{key}.safetensors",
-        lambda: measure_now(encoder, images, encoder.grid(images), encoder.patch_size),
-    )
+    folder, label = root / "build" / "measured", encoder.name.rpartition("/")[2]
+    grid, patch_size = encoder.grid(images), encoder.patch_size
+    return kept(folder, label, measure_now, encoder, images, grid, patch_size)
 
 
 def measure_now(

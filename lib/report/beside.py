@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from lib.encoders.card import CHECKPOINTS, read_card
+from lib.paths import ROOT
 from lib.report.comparison import COLUMNS, STATISTICS, comparison
 from lib.report.names import plain_names
 from lib.report.show import number, with_interval
 from lib.report.style import is_null
 from lib.run.errors import StudyError
-from lib.run.layout import ROOT
-from lib.run.units import units_of
+from lib.run.profiles import sweep_pages
 
 PROVENANCE = ["method", "architecture", "source", "sha256", "licence", "images", "added"]
 
@@ -163,13 +163,13 @@ def beside(
     Raises:
         StudyError: no finished page has a statistic of the encoder.
     """
-    units, _ = units_of(profile, [mine, *others], root, dataset)
-    measured = comparison(units, root)
+    pages, _ = sweep_pages(profile, [mine, *others], (), dataset, root)
+    measured = comparison(pages, root)
     study = study_rows(profile, root) if not dataset else measured[:0]
     study = study[~study["encoder"].isin([mine, *others])]
     table = pd.concat([study, measured], ignore_index=True) if len(study) else measured
     folder = root / "build" / "compare" / mine.replace("/", "--")
-    own = next(unit.profile for unit in units if unit.encoder == mine)
+    own = next(page.profile for page in pages if page.encoder == mine)
     page = beside_page(table, mine, f"../../../data/results/{own}")
     leaderboard(table, dataset or profile, folder / "leaderboard.csv")
     (folder / "index.html").write_text(page, encoding="utf-8")

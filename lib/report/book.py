@@ -12,6 +12,7 @@ import yaml
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 
+from lib.paths import ROOT
 from lib.report.claims import load_claims
 from lib.report.downloads import citation, for_readers, latex, links_out
 from lib.report.heads import head, read_tables, title_page
@@ -19,11 +20,11 @@ from lib.report.in_browser import encoders_asked_for, write_weights
 from lib.report.pages import foot, status_page, summary, verdicts_page
 from lib.report.rules_page import rules as rules_of
 from lib.report.schematics import show_schematic
-from lib.report.verdicts import changes, read_verdicts
+from lib.report.verdicts import changes, in_present_words, read_verdicts
 from lib.report.verify import how_exact, last_comparison, load_tolerances
 from lib.run.errors import StudyError
-from lib.run.layout import ROOT, executed_notebook
-from lib.run.provenance import read_record
+from lib.run.layout import contents, executed_notebook
+from lib.run.record import read_record
 
 FORMER = "fashion"  # the profile that was judged by the rules before the amendment
 
@@ -33,21 +34,6 @@ def write_if_changed(path: Path, text: str) -> None:
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-
-
-def contents(toc: Path) -> list[str]:
-    """Names of the pages of a table of contents, the root first."""
-
-    def files(node: object) -> list[str]:
-        if isinstance(node, dict):
-            return [
-                name
-                for key, value in node.items()
-                for name in ([value] if key in ("root", "file") else files(value))
-            ]
-        return [name for item in node for name in files(item)] if isinstance(node, list) else []
-
-    return files(yaml.safe_load(toc.read_text(encoding="utf-8")))
 
 
 def without(toc: dict | list, names: set[str]) -> dict | list:
@@ -82,10 +68,15 @@ def configuration(config: Path) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def for_book(notebook: Path, record: dict, url: str = "", answer: str = "") -> str:
-    """An executed notebook as readers get it, with the answer below its title and its provenance as
-    a last cell."""
+def for_book(
+    notebook: Path, record: dict, url: str = "", answer: str = "", rules: dict | None = None
+) -> str:
+    """An executed notebook as readers get it, with the answer below its title, its claims in the
+    words of the rules, and its provenance as a last cell."""
     executed = for_readers(nbformat.read(notebook, as_version=4), url)
+    for output in (o for cell in executed.cells for o in cell.get("outputs", [])):
+        if "text/html" in output.get("data", {}):
+            output["data"]["text/html"] = in_present_words(output["data"]["text/html"], rules or {})
     pages = (cell for cell in executed.cells if cell.cell_type == "markdown")
     title = next((cell for cell in pages if cell.source.startswith("# ")), None)
     if answer and title:
@@ -177,7 +168,7 @@ def assemble(
     for name, record in zip(notebooks, records, strict=True):
         answer = head(*(of_page(table, name) for table in (tables, cases)), rules)
         texts[f"{name}.ipynb"] = for_book(
-            executed_notebook(profile, name, root), record, url, answer
+            executed_notebook(profile, name, root), record, url, answer, rules
         )
         texts |= {
             f"generated/{Path(p).name}": (root / p).read_text(encoding="utf-8")

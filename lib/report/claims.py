@@ -8,10 +8,10 @@ import yaml
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from lib.paths import ROOT
 from lib.report.intervals import resampled_mean
 from lib.report.judge import CASES, Compared, judge, measured_cases, places
 from lib.report.tables import write_table
-from lib.run.layout import ROOT
 
 CLAIMS = ROOT / "book" / "claims.yaml"
 FIELDS = ["id", "paper", "figure", "statement", "statistic", "threshold", "page", "compares"]

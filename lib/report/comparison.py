@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.run.layout import ROOT
-from lib.run.units import Unit
+from lib.paths import ROOT
+from lib.run.page import Page
 
 COLUMNS = ["encoder", "statistic", "value", "low", "high", "n", "page"]
 
@@ -118,26 +118,24 @@ STATISTICS = [
 ]
 
 
-def comparison(units: Iterable[Unit], root: Path = ROOT) -> pd.DataFrame:
-    """A row for each statistic of each encoder, from the units that are finished; what a table does
+def comparison(pages: Iterable[Page], root: Path = ROOT) -> pd.DataFrame:
+    """A row for each statistic of each encoder, from the pages that are finished; what a table does
     not have is left out.
 
     Args:
-        units: of a sweep.
+        pages: of a sweep.
         root: of the repository.
 
     Returns:
         columns ``COLUMNS``.
     """
     rows = []
-    for unit in units:
-        wanted = [statistic for statistic in STATISTICS if statistic.page == unit.notebook]
-        if wanted and unit.finished(root):
+    for page in pages:
+        wanted = [statistic for statistic in STATISTICS if statistic.page == page.notebook]
+        if wanted and page.damage(root) is None:
             for statistic in wanted:
-                path = root / "data" / "results" / unit.profile / f"{statistic.table}.csv"
-                rows.append(
-                    statistic.of(unit.encoder, pd.read_csv(path, dtype={"head": str}))
-                    if path.is_file()
-                    else None
-                )
+                path = root / "data" / "results" / page.profile / f"{statistic.table}.csv"
+                if path.is_file():
+                    table = pd.read_csv(path, dtype={"head": str})
+                    rows.append(statistic.of(page.encoder, table))
     return pd.DataFrame([row for row in rows if row], columns=COLUMNS)

@@ -8,10 +8,10 @@ from string import Template
 
 import pandas as pd
 
+from lib.paths import ROOT
 from lib.report.comparison import STATISTICS, comparison
 from lib.report.show import number
-from lib.run.layout import ROOT
-from lib.run.units import Unit
+from lib.run.page import Page
 
 TEMPLATE = Path(__file__).with_name("comparison.html")
 
@@ -53,18 +53,18 @@ def html_rows(found: pd.DataFrame, encoders: Sequence[str]) -> str:
     return "\n".join([*lines, "</tbody>"])
 
 
-def write_comparison(units: Sequence[Unit], encoders: Sequence[str], root: Path = ROOT) -> Path:
+def write_comparison(pages: Sequence[Page], encoders: Sequence[str], root: Path = ROOT) -> Path:
     """Write ``data/results/sweep/comparison.csv`` and the page.
 
     Args:
-        units: of all notebooks; those that are finished are compared.
+        pages: of all notebooks; those that are finished are compared.
         encoders: in the order of the rows.
         root: of the repository.
 
     Returns:
         the page, ``build/sweep/comparison.html``.
     """
-    found = comparison(units, root)
+    found = comparison(pages, root)
     csv = found.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     html = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         csv=base64.b64encode(csv.encode()).decode(), table=html_rows(found, encoders)

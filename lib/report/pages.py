@@ -160,11 +160,7 @@ def foot(record: dict) -> str:
     hashes = record["fingerprint"]
     flat = {
         "notebook": hashes["notebook"],
-        **{
-            path: sha
-            for part in ("checkpoints", "data", "lock")
-            for path, sha in hashes[part].items()
-        },
+        **{path: sha for part in ("checkpoints", "data") for path, sha in hashes[part].items()},
     }
     facts = {
         "commit": (
@@ -175,6 +171,7 @@ def foot(record: dict) -> str:
         "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
         **{f"parameter {name}": value for name, value in record["parameters"].items()},
         **{f"sha256 of {name}": sha for name, sha in flat.items()},
+        "claims judged": ", ".join(hashes["claims"]) or "none",
         "modules of lib": f"{len(hashes['lib'])} files",
         "key": hashes["key"],
     }

@@ -11,9 +11,9 @@ from bs4 import BeautifulSoup
 from pypdf import PdfWriter
 from tqdm import tqdm
 
+from lib.paths import ROOT
 from lib.report.book import contents
 from lib.run.errors import StudyError
-from lib.run.layout import ROOT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = "--headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=20000"

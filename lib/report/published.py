@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
-from lib.run.layout import ROOT
+from lib.paths import ROOT
 
 PUBLISHED = ROOT / "data" / "published"
 

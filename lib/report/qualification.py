@@ -5,42 +5,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from lib.data.dataset import load_images
-from lib.data.images import Images
-from lib.encoders.encoder import Encoder
-from lib.kept.files import content_hash, encoder_hash, kept
-from lib.probes.linear_probe import linear_probe
-from lib.probes.measure import code, representations
+from lib.probes.probe_correct import probe_correct
 from lib.probes.raw_pixels import RawPixels
 from lib.report.compared import load_page
 from lib.report.intervals import interval, resampled_mean
 from lib.report.tables import COLUMNS
-from lib.run.layout import ROOT
 
 TRAIN, TEST = 4000, 2000  # images, or as many as there are
-
-
-def probe_correct(encoder: Encoder | RawPixels, train: Images, test: Images) -> np.ndarray:
-    """Correctness ``(m,)`` of a linear probe on test images, kept on disk under what it depends
-    on."""
-    raw = isinstance(encoder, RawPixels)
-    owner = f"raw pixels, {encoder.side}" if raw else encoder_hash(encoder)
-    read = [*code(ROOT, "encoders"), ROOT / "lib" / "probes" / "linear_probe.py"]
-    key = content_hash(owner, train.images, train.labels, test.images, test.labels, *read)
-
-    def compute() -> dict[str, Tensor]:
-        known, asked = (
-            encoder.representations(split.images) if raw else representations(encoder, split.images)
-            for split in (train, test)
-        )
-        found = linear_probe(known, train.labels, asked, test.labels)
-        return {"correct": torch.from_numpy(found)}
-
-    return kept(ROOT / "build" / "measured" / f"{key}.safetensors", compute)["correct"].numpy()
 
 
 def qualification(

@@ -1,6 +1,7 @@
 """Tidy result tables: one row a measured value, with its interval and the number of images behind
 it."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from lib import paths
+from lib.paths import TABLES
 from lib.report.intervals import bootstrap_mean, bootstrap_sums
-from lib.run.layout import ROOT
 
-RESULTS = ROOT / "data" / "results"
 COLUMNS = ["encoder", "depth", "head", "metric", "value", "low", "high", "n"]
 
 
@@ -107,9 +108,12 @@ def score_row(
 
 def write_table(table: pd.DataFrame, profile: str, name: str) -> Path:
     """Write ``data/results/<profile>/<name>.csv`` with six significant digits, so that equal runs
-    give equal files."""
-    path = RESULTS / profile / f"{name}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    give equal files. In a run, which publishes its tables together, to a folder of its own."""
+    given = os.environ.get(TABLES)
+    folder = Path(given) if given else paths.RESULTS / profile
+    if not given:
+        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.csv"
     table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
     return path
 

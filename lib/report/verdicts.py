@@ -1,8 +1,9 @@
 """Verdicts as the book shows them: a row of marks, the numbers and the reason behind each."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -221,7 +222,8 @@ def verdicts_html(verdicts: pd.DataFrame, cases: pd.DataFrame, rules: Mapping[st
         c = SimpleNamespace(**_one("", of, mine, rules[claim]))
         rows.append(
             f'<tr id="claim-{escape(claim)}"><td><strong>{escape(claim)}</strong>'
-            f" {escape(c.statement)}<br><small>{escape(c.statistic)}</small></td>"
+            f' <span data-claim="{escape(claim)}">{escape(c.statement)}</span>'
+            f"<br><small>{escape(c.statistic)}</small></td>"
             f"<td>{_measured(c)}</td><td>{marks(c.words)}</td>"
             f"<td>{badge(c.verdict)}<br><small>{escape(c.reason)}</small></td></tr>"
         )
@@ -235,6 +237,18 @@ def verdicts_html(verdicts: pd.DataFrame, cases: pd.DataFrame, rules: Mapping[st
 def show_verdicts(verdicts: pd.DataFrame, cases: pd.DataFrame) -> HTML:
     """A page's verdicts as HTML for a notebook; see :func:`verdicts_html`."""
     return HTML(verdicts_html(verdicts, cases, load_claims()))
+
+
+def in_present_words(html: str, rules: Mapping[str, Mapping]) -> str:
+    """:func:`verdicts_html` of an earlier day with the statements of today's rules: words decide no
+    verdict, so a page is not computed again for them."""
+
+    def present(found: re.Match) -> str:
+        rule = rules.get(unescape(found[2]))
+        return found[1] + (escape(rule["statement"]) if rule else found[3]) + found[4]
+
+    pattern = r'(<span data-claim="([^"]*)">)(.*?)(</span>)'
+    return re.sub(pattern, present, html, flags=re.DOTALL)
 
 
 def changes(table: pd.DataFrame, former: pd.DataFrame) -> pd.DataFrame:

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lib.paths import ROOT
 from lib.report.show import html_table, number
 from lib.run.errors import StudyError
-from lib.run.layout import ROOT
 
 TOLERANCES = ROOT / "book" / "tolerances.yaml"
 Within = Literal["exact", "smooth", "counted", "interval"]

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import nbformat
+import yaml
 
+from lib.paths import ROOT
 from lib.run.errors import StudyError, one_line, unknown
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def find_notebook(name: str, root: Path = ROOT) -> Path:
@@ -54,3 +54,24 @@ def tables_of(profile: str, name: str, root: Path = ROOT) -> list[Path]:
         for p in (root / "data" / "results" / profile).glob(f"{name}*.csv")
         if not p.name.startswith(longer)
     )
+
+
+def contents(toc: Path) -> list[str]:
+    """Names of the pages of a table of contents, ``_toc.yml``, in order, the first page first."""
+
+    def files(node: object) -> list[str]:
+        if isinstance(node, dict):
+            return [
+                name
+                for key, value in node.items()
+                for name in ([value] if key in ("root", "file") else files(value))
+            ]
+        return [name for item in node for name in files(item)] if isinstance(node, list) else []
+
+    return files(yaml.safe_load(toc.read_text(encoding="utf-8")))
+
+
+def pages_of_book(root: Path = ROOT) -> list[str]:
+    """Notebooks in the table of contents, in order."""
+    names = contents(root / "book" / "_toc.yml")
+    return [name for name in names if (root / "notebooks" / f"{name}.ipynb").is_file()]

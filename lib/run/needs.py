@@ -12,8 +12,9 @@ from lib.attribution.mask_and_attack import PAPER_ATTACKS
 from lib.data.dataset import has_masks, is_folder, side_of
 from lib.encoders.card import Card, read_card
 from lib.encoders.encoder import PLAIN
+from lib.paths import ROOT
 from lib.run.errors import unknown
-from lib.run.layout import ROOT, read_notebook
+from lib.run.layout import read_notebook
 
 # timm's modules of models whose stages and hidden units we know
 TAKEN_APART = (*PLAIN, "resnet", "convnext", "swin_transformer", "swin_transformer_v2")
@@ -111,6 +112,9 @@ def unfit(
         across = (
             side_of(dataset) // card.patch_size if card.patch_size and not card.input_size else 0
         )
+        trained = card.arguments.get("img_size", side_of(dataset))
+        if "decoder" in needs and not card.input_size and trained != side_of(dataset):
+            reasons[name] = f"the decoder of {name} is one of images of {trained} px"
         if across > MOST_PATCHES:
             reasons[name] = (
                 f"{name} would cut images of {side_of(dataset)} px into {across} × {across}"

@@ -6,17 +6,24 @@ are refused here, before anything is executed.
 """
 
 import ast
+import math
+import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from papermill.translators import PythonTranslator
+
 from lib.encoders.card import read_card
-from lib.run.check_dataset import check_dataset
+from lib.paths import ROOT
 from lib.run.errors import StudyError, one_line, unknown
-from lib.run.layout import ROOT, read_notebook
+from lib.run.images import check_images
+from lib.run.layout import read_notebook
 
 SCALARS = ("str", "int", "float", "bool")
 KINDS = (*SCALARS, *(f"list[{scalar}]" for scalar in SCALARS))
+FROM_ZERO = ("seed", "drawn", "classes", "query_rows", "query_columns")  # not counts: 0 is allowed
 
 
 @dataclass(frozen=True)
@@ -57,60 +64,20 @@ def kind_of(default: object, annotation: str | None) -> str:
     >>> kind_of(1, None), kind_of(1, "float"), kind_of([1, 2.5], "list"), kind_of([], None)
     ('int', 'float', 'list[float]', 'list[str]')
     """
-    if annotation and not (annotation == "list" and isinstance(default, list)):
+    if annotation and annotation != "None" and (annotation, type(default)) != ("list", list):
         return annotation
-    kinds = (
-        sorted({type(item).__name__ for item in default} or {"str"})
-        if isinstance(default, list)
-        else [type(default).__name__]
-    )
-    kind = "float" if kinds == ["float", "int"] else " | ".join(kinds)
-    return f"list[{kind}]" if isinstance(default, list) else kind
-
-
-def declare(statement: ast.stmt, where: str) -> tuple[str, Declared]:
-    """Name and declaration of one statement of the parameters cell; ``where`` opens the error
-    messages."""
-    source = one_line(ast.unparse(statement), 100)
-    targets = (
-        statement.targets
-        if isinstance(statement, ast.Assign)
-        else [getattr(statement, "target", None)]
-    )
-    try:
-        if (
-            not isinstance(statement, (ast.Assign, ast.AnnAssign))
-            or len(targets) != 1
-            or not isinstance(targets[0], ast.Name)
-        ):
-            raise ValueError
-        default = ast.literal_eval(statement.value)
-    except (ValueError, TypeError):
-        raise StudyError(
-            f"{where} may only assign literals such as `images = 64`, found `{source}` on line"
-            f" {statement.lineno}: given values are added after this cell, so a value derived here"
-            " would silently keep its default. Move the line to the next cell."
-        ) from None
-    kind = kind_of(
-        default, ast.unparse(statement.annotation) if isinstance(statement, ast.AnnAssign) else None
-    )
-    try:
-        if kind not in KINDS:
-            raise TypeError
-        return targets[0].id, Declared(kind, conform(default, kind))
-    except TypeError:
-        raise StudyError(
-            f"{where} declares `{source}`; a parameter and its default are one of"
-            f" {', '.join(KINDS)}."
-        ) from None
+    if not isinstance(default, list):
+        return type(default).__name__
+    kinds = sorted({type(item).__name__ for item in default} or {"str"})
+    return f"list[{'float' if kinds == ['float', 'int'] else ' | '.join(kinds)}]"
 
 
 def declared_parameters(notebook: Path) -> dict[str, Declared]:
-    """The parameters that a notebook declares.
+    """The parameters that a notebook declares, as papermill reads them.
 
     Raises:
-        StudyError: not exactly one parameters cell, or one that contains anything but literal
-            assignments.
+        StudyError: not exactly one parameters cell, or one that contains anything but assignments
+            of literals, each name once.
     """
     cells = [
         cell
@@ -130,28 +97,111 @@ def declared_parameters(notebook: Path) -> dict[str, Declared]:
             f"{where} is not Python (line {error.lineno}: {error.msg}); it may only assign literals"
             " such as `images = 64`."
         ) from error
-    return dict(declare(statement, where) for statement in statements)
+    read = {parameter.name for parameter in PythonTranslator.inspect(cells[0])}
+    found = {}
+    for statement in statements:
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        name = getattr(targets[0], "id", None)
+        try:
+            default = ast.literal_eval(statement.value)
+            if len(targets) != 1 or name not in read or name in found:
+                raise ValueError
+        except (ValueError, TypeError, AttributeError):
+            raise StudyError(
+                f"{where} may only assign literals such as `images = 64`, found"
+                f" `{one_line(ast.unparse(statement), 100)}` on line {statement.lineno}: given"
+                " values are added after this cell, so a value derived here would silently keep its"
+                " default. Move the line to the next cell."
+            ) from None
+        annotation = getattr(statement, "annotation", None)
+        kind = kind_of(default, ast.unparse(annotation) if annotation else None)
+        try:
+            if kind not in KINDS:
+                raise TypeError
+            found[name] = Declared(kind, conform(default, kind))
+        except TypeError:
+            raise StudyError(
+                f"{where} declares `{one_line(ast.unparse(statement), 100)}`; a parameter and its"
+                f" default are one of {', '.join(KINDS)}."
+            ) from None
+    return found
+
+
+def parse_value(text: str, kind: str) -> object:
+    """A text as a value; list items are separated by spaces or commas.
+
+    Raises:
+        ValueError: the text does not read as that kind.
+
+    >>> parse_value("64", "int"), parse_value("a b,c", "list[str]"), parse_value("false", "bool")
+    (64, ['a', 'b', 'c'], False)
+    """
+    if kind.startswith("list["):
+        return [parse_value(item, kind[5:-1]) for item in re.split(r"[,\s]+", text) if item]
+    if kind == "bool":
+        if text.lower() not in ("true", "false"):
+            raise ValueError
+        return text.lower() == "true"
+    return {"str": str, "int": int, "float": float}[kind](text)
+
+
+def parse_assignments(assignments: list[str], declared: dict[str, Declared]) -> dict:
+    """Values of ``["images=64", "encoders=a b"]`` by their declared types.
+
+    Raises:
+        StudyError: not ``name=value``, a name given twice or not declared, or a value that does not
+            read as the declared type.
+    """
+    values = {}
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        if not sign or not name or name in values:
+            again = " a second time" if name in values else ""
+            raise StudyError(
+                f"expected name=value, each name once, such as images=64; got {assignment!r}{again}."
+            )
+        if name not in declared:
+            raise unknown("parameter", name, declared)
+        kind, default = declared[name].kind, declared[name].default
+        try:
+            values[name] = parse_value(text, kind)
+        except ValueError:
+            example = {"bool": "true or false", "list[str]": "'a b'"}.get(kind, repr(default))
+            raise StudyError(
+                f"parameter {name!r} is of type {kind}, got {text!r}; write for example"
+                f" {name}={example}."
+            ) from None
+    return values
+
+
+def check_range(name: str, value: object, notebook: str) -> None:
+    """Refuse a count below 1, an index below 0, a number that is not finite, an empty list."""
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise StudyError(f"notebook {notebook} was given no value for {name}; it takes some.")
+    for item in items:
+        if type(item) is int and item < (least := 0 if name in FROM_ZERO else 1):
+            raise StudyError(f"notebook {notebook} takes {name} of at least {least}, got {item}.")
+        if type(item) is float and not (math.isfinite(item) and item >= 0):
+            raise StudyError(f"notebook {notebook} takes a {name} of at least 0, got {item}.")
 
 
 def check_encoder(name: str, root: Path = ROOT) -> None:
-    """Refuse an encoder without a valid card or without weights."""
+    """Refuse an encoder whose name leads elsewhere, or without a valid card or weights."""
+    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", name) or ".." in name:
+        raise StudyError(
+            f"an encoder is named GROUP/NAME, of letters, digits, '.', '-' and '_', got {name!r}."
+        )
     folder = root / "data" / "checkpoints"
     card = folder / f"{name}.yaml"
     if not card.is_file():
-        raise unknown(
-            "encoder",
-            name,
-            sorted(
-                p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml")
-            ),
-        )
+        known = (p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))
+        raise unknown("encoder", name, sorted(known))
     try:
         read_card(card)
     except ValueError as error:
-        raise StudyError(
-            f"the card of encoder {name!r} cannot be used:"
-            f" {one_line(str(error).replace(str(root) + '/', ''))}"
-        ) from error
+        said = one_line(str(error).replace(str(root) + "/", ""))
+        raise StudyError(f"the card of encoder {name!r} cannot be used: {said}") from error
     if not card.with_suffix(".safetensors").is_file():
         raise StudyError(
             f"encoder {name!r} has a card but no weights: expected"
@@ -182,31 +232,32 @@ def check_parameters(
             be.
 
     Raises:
-        StudyError: an unknown name, a value of the wrong type, an encoder or images that are not
-            there, more images than there are, or a bad parameters cell.
+        StudyError: an unknown name, a value of the wrong type or range, an encoder or images that
+            are not there or stand twice, more images than there are, or a bad parameters cell.
     """
-    declared = declared_parameters(notebook)
-    for name in given:
-        if name not in declared:
-            raise unknown("parameter", name, declared, f"notebook {notebook.stem}")
+    declared, name = declared_parameters(notebook), notebook.stem
+    for parameter in given:
+        if parameter not in declared:
+            raise unknown("parameter", parameter, declared, f"notebook {name}")
     values = {}
-    for name, parameter in declared.items():
-        value = given.get(name, parameter.default)
+    for parameter, facts in declared.items():
+        value = given.get(parameter, facts.default)
         try:
-            values[name] = conform(value, parameter.kind)
+            values[parameter] = conform(value, facts.kind)
         except TypeError:
             raise StudyError(
-                f"parameter {name!r} of notebook {notebook.stem} is of type {parameter.kind}, got"
-                f" {value!r}."
+                f"parameter {parameter!r} of notebook {name} is of type {facts.kind}, got {value!r}."
             ) from None
-    if values.get("encoders") == []:
-        raise StudyError(
-            f"notebook {notebook.stem} was given no encoder: name some, ENCODERS='custom/a"
-            " fashion/simmim-s'."
-        )
-    for encoder in encoders_in(values):
+        if parameter not in ("encoder", "encoders"):
+            check_range(parameter, values[parameter], name)
+    encoders = encoders_in(values)
+    if not encoders and {"encoder", "encoders"} & set(values):
+        raise StudyError(f"notebook {name} was given no encoder: name some.")
+    for encoder, times in Counter(encoders).items():
+        if times > 1:
+            raise StudyError(f"notebook {name} was given the encoder {encoder} {times} times.")
         if encoder not in (planned or ()):
             check_encoder(encoder, root)
     if values.get("dataset") or ("dataset" in values and planned is None):
-        check_dataset(values, notebook.stem)
+        check_images(values, name)
     return values

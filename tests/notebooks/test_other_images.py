@@ -12,8 +12,17 @@ from PIL import Image
 
 from lib.encoders.card import CHECKPOINTS
 from lib.report.book import build
-from lib.run.execute import run_profile
 from lib.run.layout import ROOT, executed_notebook
+from lib.run.profiles import resolve
+from lib.run.runs import run_pages
+
+
+def run_profile(profile, assignments=(), only=None, root=ROOT):
+    """As the commands do; failures are errors."""
+    runs = run_pages(resolve(profile, list(assignments), only, root)[0], root=root)
+    assert not any(run.why for run in runs), runs
+    return runs
+
 
 RESULTS = "test-other-images"
 SMALL = (

@@ -14,11 +14,10 @@ from bs4 import BeautifulSoup
 
 from lib.report.book import build
 from lib.report.judge import ANSWERS, VERDICTS
-from lib.run.execute import run_notebook
 from lib.run.layout import ROOT, executed_notebook
-from lib.run.parallel import run_units
-from lib.run.profiles import load_profile
-from lib.run.units import Unit
+from lib.run.page import Page
+from lib.run.profiles import resolve
+from lib.run.runs import run_pages
 from tests.browser import CHROMIUM, audit, needs_browser
 
 TINY = {
@@ -40,25 +39,25 @@ OWN |= {
     "trust": TWO,
     "stability": TWO,
 }
-NAMES = list(load_profile("fashion", [], None, ROOT))
+PROFILE, _ = resolve("fashion", root=ROOT)
+NAMES = [page.notebook for page in PROFILE]
 
 
 @pytest.fixture(scope="module")
 def runs():
     """Every notebook of the default profile, executed on tiny parameters into the profile
     ``custom``."""
-    parameters = load_profile("fashion", [], None, ROOT)
+    parameters = {page.notebook: page.parameters for page in PROFILE}
     tiny = {
         name: {k: TINY.get(k, v) for k, v in values.items()} | {"profile": "custom"}
         for name, values in parameters.items()
     }
     for name, values in OWN.items():
         tiny[name] |= values
-    units = [Unit(name, "", "custom", values) for name, values in tiny.items()]
-    failed = run_units([unit for unit in units if not unit.finished()], workers=2)
-    assert not failed, failed
-    # none is run again
-    return {name: run_notebook(name, values, "custom", ROOT) for name, values in tiny.items()}
+    pages = [Page(name, values, "custom") for name, values in tiny.items()]
+    found = {run.name: run for run in run_pages(pages, workers=2)}
+    assert not any(run.why for run in found.values()), found
+    return found
 
 
 @pytest.fixture(scope="module")

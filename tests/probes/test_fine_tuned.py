@@ -2,21 +2,23 @@ import numpy as np
 import pytest
 import torch
 
+import lib.probes.both_readings
+from lib import paths
 from lib.data.images import Images
 from lib.data.mosaic import mosaic
 from lib.encoders.architecture import build_vit, vit_arguments
 from lib.encoders.encoder import Encoder
 from lib.probes import fine_tuned
-from lib.probes.fine_tuned import both_readings, tuned_confusion, tuned_correct
+from lib.probes.both_readings import both_readings
+from lib.probes.fine_tuned import tuned_confusion, tuned_correct
 from lib.probes.linear_probe import linear_probe
-from lib.report import tables
 
 OPTIONS = dict(epochs=1, least_steps=2, seed=0)
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -84,7 +86,9 @@ def test_confusions_of_mosaics(results, encoder):
 
 
 def test_both_readings_use_the_first_labels(results, encoder, monkeypatch):
-    monkeypatch.setattr(fine_tuned, "representations", lambda e, images: e.representations(images))
+    monkeypatch.setattr(
+        lib.probes.both_readings, "representations", lambda e, images: e.representations(images)
+    )
     train, test = some(24, 0), some(5, 1)
     found = both_readings("custom", encoder, train, test, 12, **OPTIONS)
     assert list(found) == ["linear probe", "fine-tuning"]

@@ -1,8 +1,10 @@
 """The comparison of a sweep's encoders: what it reads, and the page that shows it."""
 
 import base64
+import os
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,9 +14,9 @@ from bs4 import BeautifulSoup
 
 from lib.report.comparison import COLUMNS, STATISTICS, Statistic, comparison
 from lib.report.comparison_page import write_comparison
-from lib.run.execute import run_notebook
 from lib.run.layout import ROOT
-from lib.run.units import units_of
+from lib.run.page import run_page
+from lib.run.profiles import sweep_pages
 from tests.browser import CHROMIUM, needs_browser
 
 HEAD = "encoder,depth,head,metric,value,low,high,n"
@@ -37,23 +39,23 @@ def units(root, tools, executions, monkeypatch):
     parameters = 'profile: str = "fashion"\nencoders: list = ["fashion/a"]'
     tools["write_notebook"](root, "self_attention", parameters)
     tools["write_notebook"](root, "fourier", parameters)
+    tools["write_contents"](root, "self_attention", "fourier")
     (root / "notebooks/profiles/fashion.yaml").write_text(
-        "shared: {profile: fashion, encoders: [fashion/a]}\nnotebooks: {self_attention: {},"
-        " fourier: {}}\n"
+        "shared: {profile: fashion, encoders: [fashion/a]}\n"
     )
-    units, _ = units_of("fashion", ["fashion/b", "fashion/a", "fashion/c"], root)
+    units, _ = sweep_pages("fashion", ["fashion/b", "fashion/a", "fashion/c"], root=root)
     stand_in = papermill.execute_notebook
 
     def writes_its_table(source, target, parameters, cwd, **rest):
         stand_in(source, target, parameters, cwd, **rest)
         (encoder,) = parameters["encoders"]
-        (cwd / "data/results" / parameters["profile"] / "self_attention.csv").write_text(
+        Path(os.environ["STUDY_TABLES"], "self_attention.csv").write_text(
             f"{HEAD}\n{TABLES[encoder].replace('NAME', encoder)}\n"
         )
 
     monkeypatch.setattr(papermill, "execute_notebook", writes_its_table)
     for unit in units[:2]:
-        run_notebook(unit.notebook, unit.parameters, unit.profile, root)
+        run_page(unit, 1, root)
     return units
 
 

@@ -7,8 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.report.judge import (
-    ANSWERS, CASES, PARTS, UNTESTED, VERDICT_COLUMNS, VERDICTS, Compared, answer, judge, measured_cases, over_seeds,
-    together, verdict,
+    ANSWERS,
+    CASES,
+    PARTS,
+    UNTESTED,
+    VERDICT_COLUMNS,
+    VERDICTS,
+    Compared,
+    answer,
+    judge,
+    measured_cases,
+    over_seeds,
+    together,
+    verdict,
 )  # fmt: skip
 
 RULE = dict(threshold=0.05, compares="CL − MIM", untrained="CL")

@@ -5,11 +5,12 @@ import re
 import pandas as pd
 import pytest
 
-from lib.report.book import check_html, contents
+from lib.report.book import check_html
 from lib.report.pages import summary, verdicts_page
 from lib.report.show import show_table
 from lib.report.verdicts import read_verdicts
 from lib.run.errors import StudyError
+from lib.run.layout import contents
 
 CLAIM = {
     "claim": "X1", "dataset": "fashion", "page": "p", "paper": "B", "figure": "Fig. 3",

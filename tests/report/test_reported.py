@@ -6,7 +6,6 @@ import pytest
 
 from lib.report.claims import load_claims
 from lib.report.published import PUBLISHED
-from lib.run.layout import ROOT, find_notebook, read_notebook
 
 RULES = load_claims()
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib.report import tables
+from lib import paths
 from lib.report.intervals import bootstrap_mean
 from lib.report.tables import COLUMNS, curve_rows, depth_rows, score_row, training_log, write_table
 
@@ -67,7 +67,7 @@ def test_score_row_of_a_statistic_of_sums():
 
 
 def test_equal_tables_give_equal_files_with_six_digits(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
     table = depth_rows("moco", "nmi", VALUES)
     path = write_table(table, "fashion", "self_attention")
     assert path == tmp_path / "fashion" / "self_attention.csv"

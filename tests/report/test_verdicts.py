@@ -14,6 +14,7 @@ from lib.report.verdicts import (
     COLUMNS,
     MARKS,
     changes,
+    in_present_words,
     marks,
     read_verdicts,
     reason,
@@ -261,3 +262,12 @@ def test_a_click_sorts_by_a_column_and_a_second_the_other_way(browse, column, cl
         ["ascending", "descending"][clicks - 1]
     ]
     assert soup.find_all("th")[column].get("aria-sort")
+
+
+def test_a_page_of_an_earlier_day_is_shown_in_the_words_of_today():
+    html = '<td><span data-claim="A&amp;1">Old < <b>.</span> kept <span data-claim="Z">same</span></td>'
+    rules = {"A&1": {"statement": "New & < true."}}
+    assert in_present_words(html, rules) == (
+        '<td><span data-claim="A&amp;1">New &amp; &lt; true.</span> kept <span'
+        ' data-claim="Z">same</span></td>'
+    )

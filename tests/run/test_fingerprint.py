@@ -4,17 +4,18 @@ import os
 
 import nbformat
 import pytest
+import yaml
 from PIL import Image
 
 from lib.run import fingerprint as module
 from lib.run.errors import StudyError
-from lib.run.execute import run_notebook, run_profile
-from lib.run.fingerprint import fingerprint, imported, library_files
+from lib.run.fingerprint import claims_of, fingerprint, library
 from lib.run.layout import find_notebook
-from lib.run.parallel import run_unit
+from lib.run.page import Page, run_page
 from lib.run.parameters import check_parameters
-from lib.run.provenance import read_record
-from lib.run.units import Unit
+from lib.run.profiles import resolve
+from lib.run.record import read_record
+from lib.run.runs import run_pages
 
 
 def key(root, name="first", **given) -> str:
@@ -28,30 +29,31 @@ def edit(path, change) -> None:
     nbformat.write(notebook, path)
 
 
-def test_library_files_are_followed_through_imports_and_packages(root):
-    found = [
-        path.relative_to(root).as_posix()
-        for path in library_files(find_notebook("first", root), root)
-    ]
-    assert found == [
-        "lib/__init__.py",
-        "lib/tools/__init__.py",
-        "lib/tools/base.py",
-        "lib/tools/double.py",
-    ]
-    assert library_files(find_notebook("first_second", root), root) == []
+def test_the_library_is_followed_through_imports(root):
+    found = library(find_notebook("first", root), root)
+    assert list(found) == ["lib/tools/base.py", "lib/tools/double.py"]
+    assert library(find_notebook("first_second", root), root) == {}
 
 
 @pytest.mark.parametrize(
-    "path", [ "lib/tools/double.py", "lib/tools/base.py", "lib/tools/__init__.py",
-    "lib/__init__.py", "data/checkpoints/fashion/a.safetensors", "data/fashion-mnist/SHA256SUMS",
-    "data/published/numbers.csv", "book/claims.yaml", "requirements.lock", ],
-)  # fmt: skip
+    "path",
+    [
+        "lib/tools/double.py",
+        "lib/tools/base.py",
+        "lib/tools/__init__.py",
+        "lib/__init__.py",
+        "data/checkpoints/fashion/a.yaml",
+        "data/checkpoints/fashion/a.safetensors",
+        "data/checkpoints/fashion/a.csv",
+        "data/fashion-mnist/SHA256SUMS",
+        "data/published/numbers.csv",
+    ],
+)
 def test_a_change_in_what_the_run_depends_on_changes_the_key(root, path):
     before = key(root)
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     with (root / path).open("a") as file:
-        file.write("\n# changed")
+        file.write("\nchanged = 1\n" if path.endswith(".py") else "\n# changed\n")
     assert key(root) != before
 
 
@@ -62,14 +64,59 @@ def test_a_change_in_what_the_run_depends_on_changes_the_key(root, path):
         "lib/tools/new.py",
         "data/checkpoints/fashion/b.safetensors",
         "book/index.md",
+        "book/_toc.yml",
         "data/results/x.csv",
+        "requirements.lock",
     ],
 )
 def test_a_change_elsewhere_keeps_the_key(root, path):
     before = key(root)
     (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_text("# changed")
+    (root / path).write_text("changed = 1\n")
     assert key(root) == before
+
+
+@pytest.mark.parametrize("path", ["double.py", "base.py", "__init__.py"])
+def test_comments_and_docstrings_keep_the_key(root, path):
+    before = key(root)
+    file = root / "lib" / "tools" / path
+    file.write_text('"""Words."""\n# more words\n' + file.read_text().replace("(x):", "( x ):"))
+    assert key(root) == before
+
+
+def test_versions_of_the_numeric_libraries_count(root, monkeypatch):
+    before = key(root)
+    for package in module.PACKAGES:
+        known = module.versions(module.PACKAGES) | {package: "0.0.1"}
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "versions", lambda _, known=known: known)
+            assert key(root) != before, package
+
+
+CLAIM = {
+    "id": "X",
+    "page": "first",
+    "paper": "A",
+    "figure": "Fig. 1",
+    "statement": "One is more.",
+    "statistic": "one minus two",
+    "threshold": 0.1,
+    "reported": "much",
+    "shows": "fig-one",
+    "untrained": "CL",
+}
+
+
+@pytest.mark.parametrize("field", CLAIM)
+def test_of_a_claim_only_what_decides_it_counts_and_only_for_its_page(root, field):
+    path = root / "book" / "claims.yaml"
+    path.write_text(yaml.safe_dump([CLAIM, CLAIM | {"id": "Y", "page": "first_second"}]))
+    before, other = key(root), key(root, "first_second")
+    assert list(claims_of(find_notebook("first", root), root)) == ["X"]
+    changed = CLAIM | {field: 7 if field == "threshold" else f"{CLAIM[field]}."}
+    path.write_text(yaml.safe_dump([changed, CLAIM | {"id": "Y", "page": "first_second"}]))
+    assert (key(root) == before) == (field in module.PROSE)
+    assert key(root, "first_second") == other
 
 
 def test_the_card_of_an_encoder_counts(root, tools):
@@ -113,31 +160,18 @@ def test_cells_and_tags_count_but_outputs_and_metadata_do_not(root):
     assert len({before, tagged, key(root)}) == 3
 
 
-def test_imports_are_found_in_every_form_and_place(root, tools):
-    source = (
-        "import lib.a.b as x, os\ntry:\n    from lib.c import (d,\n        e)\nexcept ImportError:"
-        " pass\ndef f():\n    from ..g import h"
-    )
-    assert imported(source, "lib.p.q", "") == {
-        "lib.a.b",
-        "lib.c",
-        "lib.c.d",
-        "lib.c.e",
-        "lib.p.g",
-        "lib.p.g.h",
-    }
-    notebook = tools["write_notebook"](
-        root, "magic", "a = 1", "%matplotlib inline\n!ls\nfrom lib.tools import base"
-    )
-    assert "base.py" in {path.name for path in library_files(notebook, root)}
+def test_magics_are_no_obstacle(root, tools):
+    source = "%matplotlib inline\n!ls\nfrom lib.tools import base"
+    notebook = tools["write_notebook"](root, "magic", "a = 1", source)
+    assert list(library(notebook, root)) == ["lib/tools/base.py"]
 
 
 def test_code_that_is_not_python_is_refused(root, tools):
     with pytest.raises(StudyError, match="cell 3 of wrong.ipynb is not Python"):
-        library_files(tools["write_notebook"](root, "wrong", "a = 1", "x = = 2"), root)
+        library(tools["write_notebook"](root, "wrong", "a = 1", "x = = 2"), root)
     (root / "lib" / "tools" / "base.py").write_text("def")
-    with pytest.raises(StudyError, match="lib/tools/base.py is not Python"):
-        library_files(find_notebook("first", root), root)
+    with pytest.raises(StudyError, match="base.py is not Python"):
+        library(find_notebook("first", root), root)
 
 
 @pytest.fixture
@@ -147,7 +181,7 @@ def pictures(root, tools, monkeypatch):
     for number in range(4):
         path = folder / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8)).save(path)
+        Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(path)
     for name in ("first", "first_second"):
         tools["write_notebook"](
             root, name, f'profile: str = "fashion"\nimages: int = 4\ndataset: str = "{folder}"'
@@ -170,35 +204,26 @@ def test_a_run_looks_through_a_folder_once_and_the_next_run_notices_a_change(
     root, executions, pictures
 ):
     folder, looks = pictures
-    run_profile("fashion", root=root)
+
+    def run():
+        run_pages(resolve("fashion", root=root)[0], root=root)
+
+    run()
     assert executions == ["first", "first_second"] and looks == [folder]
-    run_profile("fashion", root=root)
+    run()
     assert len(executions) == len(looks) == 2
     change(folder)
-    run_profile("fashion", root=root)
+    run()
     assert executions[2:] == ["first", "first_second"] and len(looks) == 3
 
 
-def test_a_notebook_alone_and_a_change_during_a_run_are_noticed(root, executions, pictures):
+def test_a_change_during_a_run_is_noticed_by_the_next(root, executions, pictures):
     folder, _ = pictures
-    run_notebook("first", {"images": 1}, "fashion", root)
-    change(folder)
-    assert not run_notebook("first", {"images": 1}, "fashion", root).reused and len(executions) == 2
+    page = Page("first", check_parameters(find_notebook("first", root), {}, root), "fashion")
+    run_page(page, 1, root)
     with module.folders_once():
-        before = key(root, "first", images=1)
-        os.utime(folder / "a" / "0.png", ns=(2, 2))
-        assert key(root, "first", images=1) == before
-    assert key(root, "first", images=1) != before
-    with module.folders_once({folder: "known"}):
-        known = key(root, "first", images=1)
-    assert known not in (before, key(root, "first", images=1))
-
-
-def test_a_worker_takes_the_digests_that_it_is_given(root, executions, pictures):
-    folder, looks = pictures
-    values = check_parameters(find_notebook("first", root), {"images": 1}, root)
-    assert run_unit(Unit("first", "", "fashion", values), root, False, {folder: "known"})[0] == ""
-    assert (
-        looks == []
-        and read_record("fashion", "first", root)["fingerprint"]["data"]["dataset"] == "known"
-    )
+        before = page.hashes(root)["key"]
+        change(folder)
+        assert page.hashes(root)["key"] == before
+    assert page.damage(root) == ""
+    assert read_record("fashion", "first", root)["fingerprint"]["key"] == before

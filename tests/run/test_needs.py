@@ -6,14 +6,27 @@ import yaml
 from PIL import Image
 
 from lib.data.dataset import load_images
+from lib.paths import ROOT
 from lib.report.book import without
 from lib.report.pages import status_page
-from lib.run.check_dataset import KNOWN_COUNTS
 from lib.run.errors import StudyError
-from lib.run.execute import run_profile
-from lib.run.layout import ROOT
+from lib.run.images import KNOWN_COUNTS
 from lib.run.needs import MASKS, NEEDS, TOGETHER, needs_of, unfit, without_masks
-from lib.run.profiles import load_profile, resolve
+from lib.run.profiles import resolve
+from lib.run.runs import run_pages
+
+
+def load_profile(name, assignments=(), only=None, root=None):
+    """Notebook -> parameters."""
+    pages, _ = resolve(name, list(assignments), only, root)
+    return {page.notebook: page.parameters for page in pages}
+
+
+def run_profile(profile, assignments=(), only=None, root=ROOT):
+    """As the commands do; failures are errors."""
+    runs = run_pages(resolve(profile, list(assignments), only, root)[0], root=root)
+    assert not any(run.why for run in runs), runs
+    return runs
 
 
 def change(root, name, **facts):

@@ -2,10 +2,9 @@
 
 import pytest
 
-from lib.run.assignments import parse_assignments
 from lib.run.errors import StudyError
 from lib.run.layout import find_notebook
-from lib.run.parameters import Declared, check_parameters, declared_parameters
+from lib.run.parameters import Declared, check_parameters, declared_parameters, parse_assignments
 
 
 def refusal(root, given, name="first") -> str:

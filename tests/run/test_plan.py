@@ -1,46 +1,55 @@
+import json
+
 import pytest
 import yaml
 
 import lib.run.needs
 import lib.run.plan
 from lib.__main__ import main
-from lib.encoders.card import CHECKPOINTS, read_card
+from lib.paths import ROOT
 from lib.run.errors import StudyError
-from lib.run.execute import run_profile
-from lib.run.layout import ROOT
-from lib.run.plan import plan, seconds_per_image
+from lib.run.fingerprint import digest
+from lib.run.plan import plan
 from lib.run.profiles import resolve
+from lib.run.runs import run_pages
 
 
-@pytest.fixture(autouse=True)
-def speed(monkeypatch):
-    """A hundredth of a second an image, whatever the encoder."""
-    monkeypatch.setattr(lib.run.plan, "seconds_per_image", lambda card, side: 0.01)
+def run_profile(profile, assignments=(), only=None, root=ROOT):
+    """As the commands do; failures are errors."""
+    runs = run_pages(resolve(profile, list(assignments), only, root)[0], root=root)
+    assert not any(run.why for run in runs), runs
+    return runs
 
 
 def test_a_plan_says_what_would_run_and_runs_nothing(root, executions):
     before = plan("fashion", root=root)
-    assert (
-        "first: would run, 0 s at least, for one pass over 8 images (fashion/a)" in before
-        and "first_second: would run" in before
-    )
-    assert before.endswith("2 of the notebooks have only a lower bound")
+    assert "first: would run, how long is not known (fashion/a)" in before
+    assert before.endswith("about 0 s on this machine and 2 pages of which it is not known")
     assert executions == []
     run_profile("fashion", only="first", root=root)
     after = plan("fashion", root=root)
-    assert (
-        "first: unchanged, nothing to run (fashion/a)" in after
-        and "1 of the notebooks have only a lower bound" in after
-    )
+    assert "first: unchanged, nothing to run (fashion/a)" in after
+    assert after.endswith("and 1 pages of which it is not known")
+
+
+def test_seconds_are_told_only_where_the_same_would_be_computed_again(root, executions, tools):
+    run_profile("fashion", only="first", root=root)
+    record = root / "data" / "results" / "fashion" / "first.json"
+    facts = json.loads(record.read_text()) | {"seconds": 50.0}
+    facts.pop("checksum")
+    record.write_text(json.dumps(facts | {"checksum": digest(facts)}))
+    (root / "data" / "results" / "fashion" / "first.csv").unlink()
+    assert "first: would run, about 50 s, as last time (fashion/a)" in plan("fashion", root=root)
+    assert "first: would run, how long is not known" in plan("fashion", ["images=9"], root)
     (root / "lib" / "tools" / "base.py").write_text("two = 3\n")
-    assert " s as last time (fashion/a)" in plan("fashion", root=root)
+    assert "first: would run, how long is not known (fashion/a)" in plan("fashion", root=root)
 
 
 def test_other_encoders_are_planned_where_they_would_run(root, executions):
     text = plan("fashion", ["encoders=fashion/b"], root)
     assert (
         "results in data/results/custom" in text
-        and "first: would run, 0 s at least, for one pass over 8 images (fashion/b)" in text
+        and "first: would run, how long is not known (fashion/b)" in text
         and executions == []
     )
 
@@ -51,31 +60,6 @@ def test_the_command_prints_it(monkeypatch, capsys):
     )
     assert main(["book", "--dry", "--encoders", "a b"]) == 0
     assert capsys.readouterr().out == "fashion ['encoders=a b']\n"
-
-
-def test_a_page_never_run_takes_what_it_took_in_the_default_profile_times_its_images(
-    root, executions, monkeypatch
-):
-    run_profile("fashion", only="first", root=root)
-    monkeypatch.setattr(
-        lib.run.plan,
-        "read_record",
-        lambda results, name, _: (
-            dict(seconds=50.0, parameters={"images": 8, "encoders": ["fashion/a"]})
-            if (results, name) == ("fashion", "first")
-            else None
-        ),
-    )
-    text = plan("fashion", ["images=32", "encoders=fashion/a fashion/b"], root)
-    assert (
-        "first: would run, 400 s at least, by its time in the profile fashion, part of which may"
-        " have been kept results (fashion/a, fashion/b)" in text
-    )
-
-
-def test_the_seconds_of_a_pass_are_measured():
-    card = read_card(CHECKPOINTS / "fashion" / "simmim-s.yaml")
-    assert 0 < seconds_per_image(card, 28, repeats=1) < 10
 
 
 WANTED = dict(
@@ -133,17 +117,12 @@ def test_the_profiles_of_the_study_can_be_planned(profile, monkeypatch):
     """Checked against the notebooks as they are, without images, files or network."""
     # encoders of this study stand in where the user gives some
     monkeypatch.setattr(lib.run.needs, "MOST_PATCHES", 99)
-    parameters, left_out = resolve(
+    pages, left_out = resolve(
         profile, ["encoders=fashion/moco-v3-s"] if profile == "imagefolder" else [], planning=True
     )
-    assert "self_attention" in parameters and set(left_out) >= {
+    assert "self_attention" in {page.notebook for page in pages} and set(left_out) >= {
         "where_they_look",
         "shape_or_texture",
     }
-    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert set(parameters) | set(left_out) == notebooks
-    not_listed = {
-        "cifar10": {"decoder"},
-        "imagenet-vitb": {"decoder", "hybrid", "model_size", "seeds"},
-    }.get(profile, set())
-    assert {name for name, why in left_out.items() if "does not list it" in why} == not_listed
+    book = {page.notebook for page in pages} | set(left_out)
+    assert book == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}

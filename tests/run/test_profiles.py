@@ -3,7 +3,13 @@
 import pytest
 
 from lib.run.errors import StudyError
-from lib.run.profiles import load_profile, results_profile
+from lib.run.profiles import resolve, results_profile
+
+
+def load_profile(name, assignments=(), only=None, root=None):
+    """Notebook -> parameters."""
+    pages, _ = resolve(name, list(assignments), only, root)
+    return {page.notebook: page.parameters for page in pages}
 
 
 def refusal(root, content: str | None = None, assignments=(), name="fashion", only=None) -> str:
@@ -57,7 +63,6 @@ def test_assignments_never_write_to_a_profile(root, folder):
         ("", "empty or not a mapping"),
         ("- a", "empty or not a mapping"),
         ("notebook: {first: {}}", "did you mean 'notebooks'"),
-        ("shared: {}", "`notebooks` maps notebook names"),
         ("notebooks: {first: 3}", "`notebooks` maps notebook names"),
         ("notebooks: {frist: {}}", "did you mean 'first'"),
         ("notebooks: {first: {image: 3}}", "did you mean 'images'"),

@@ -2,7 +2,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from lib.probes.knn import knn_accuracy, nearest_neighbours
+from lib.encoders.knn import knn_accuracy, nearest_neighbours
 
 
 def clouds(n, classes, seed):

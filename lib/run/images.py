@@ -13,7 +13,7 @@ KNOWN_COUNTS = [1000] * 10  # test images of each class, of fashion and of cifar
 COUNTED = {"images": "test", "probe_test": "test", "probe_train": "train", "labels": "train"}
 
 
-def check_dataset(values: dict, notebook: str) -> None:
+def check_images(values: dict, notebook: str) -> None:
     """Refuse a data set that is neither known here nor a folder with classes, and more images of a
     folder, or of a class, than it has.
 
@@ -27,8 +27,7 @@ def check_dataset(values: dict, notebook: str) -> None:
     dataset = values["dataset"]
     if not dataset:
         raise StudyError(
-            "no images were given: name a folder with one subfolder of images per class,"
-            " DATA=/path/to/folder."
+            "no images were given: name a folder with one subfolder of images per class."
         )
     if not is_folder(dataset):
         check_classes(values, notebook, KNOWN_COUNTS)
