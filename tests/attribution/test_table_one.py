@@ -5,7 +5,7 @@ from lib import paths
 from lib.attribution import table_one
 from lib.attribution.mask_and_attack import PAPER_ATTACKS, RATES, Attack, mask_and_attack
 from lib.attribution.ssla import ssla
-from lib.attribution.table_one import protected_similarity, reading, variation
+from lib.attribution.table_one import attack_of_strength, protected_similarity, reading, variation
 from lib.attribution.views import draw_mean_views
 from lib.encoders.architecture import build_vit, vit_arguments
 from lib.encoders.encoder import Encoder
@@ -116,3 +116,37 @@ def test_what_the_paper_does_not_have_is_refused():
         reading("R1", "DINO")
     with pytest.raises(ValueError, match="'R1' or 'R2', got 'R3'"):
         reading("R3", "MAE")
+
+
+@pytest.mark.parametrize("wanted", [0.9, 0.98])
+def test_an_attack_of_a_strength_leaves_the_wanted_similarity(encoder, wanted):
+    x, index = images(3), torch.arange(3)
+    attack, left = attack_of_strength(encoder, x, index, METHOD, wanted)
+    found = mask_and_attack(encoder, x, None, [0.0], "random", attack, index).mean().item()
+    assert left == pytest.approx(found, abs=1e-6)
+    settings = PAPER_ATTACKS[METHOD]
+    times = attack.step_size / settings.step_size
+    assert (
+        attack.epsilon / settings.epsilon == pytest.approx(times) and attack.steps == settings.steps
+    )
+    strongest = left_by(encoder, x, index, 64)
+    reachable = min(max(wanted, strongest), left_by(encoder, x, index, 1))
+    assert left == pytest.approx(reachable, abs=0.03)
+
+
+def left_by(encoder, x, index, times):
+    settings = PAPER_ATTACKS[METHOD]
+    attack = Attack(settings.steps, settings.step_size * times, settings.epsilon * times)
+    return mask_and_attack(encoder, x, None, [0.0], "random", attack, index).mean().item()
+
+
+def test_other_rates_and_attacks_are_kept_apart(results, encoder):
+    x, index = images(2), torch.arange(2)
+    options = dict(views=2, random_masks=1, rates=(0.5,))
+    weak = protected_similarity("p", encoder, x, index, METHOD, "R1", **options)
+    strong = protected_similarity(
+        "p", encoder, x, index, METHOD, "R1", attack=Attack(2, 0.2, 0.4), **options
+    )
+    assert weak["important"].shape == (2, 1) and weak["random"].shape == (2, 1, 1)
+    assert strong["important"].mean() < weak["important"].mean()
+    assert len(list((results / "p" / "attacked").glob("*.safetensors"))) == 2
