@@ -57,6 +57,7 @@ VERDICT_COLUMNS = ["claim", "dataset", "part", "word", "effect", "low", "high", 
 UNTESTED = "not testable here"
 JOINT = " · "  # between the encoders of a pair
 LEAST_SEEDS = 3
+MACHINES = 0.05  # share of an interval's width that covers what processors change in its ends
 
 
 @dataclass(frozen=True)
@@ -193,14 +194,18 @@ def measured_cases(
 
 
 def answer(low: float, high: float, threshold: float) -> str:
-    """Does the whole interval lie above the threshold?
+    """Does the whole interval, widened by ``MACHINES`` of its width on each side, lie above the
+    threshold?
 
     >>> answer(0.1, 0.2, 0.05), answer(-0.2, 0.01, 0.05), answer(0.0, 0.1, 0.05)
     ('yes', 'no', 'unclear')
+    >>> answer(0.0501, 0.2, 0.05)  # another processor could turn this over
+    'unclear'
     """
-    if low > threshold:
+    margin = MACHINES * (high - low)
+    if low - margin > threshold:
         return "yes"
-    return "no" if high < threshold else "unclear"
+    return "no" if high + margin < threshold else "unclear"
 
 
 def together(answers: Iterable[str]) -> str:
@@ -269,7 +274,7 @@ def judge_one(cases: pd.DataFrame, rule: Mapping) -> pd.DataFrame:
         of_null = together(_answers(null, threshold))
     else:
         null, level = of_kind["learned"][of_kind["learned"]["place"] == place], 0.0
-        of_null = together("yes" if low > 0 else "no" for low in null["low"])
+        of_null = together("yes" if word == "yes" else "no" for word in _answers(null, level))
     words = {
         "effect": together(_answers(trained.head(1), threshold)),
         "null": "not asked" if place is None else of_null,

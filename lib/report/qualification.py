@@ -12,6 +12,7 @@ from lib.probes.probe_correct import probe_correct
 from lib.probes.raw_pixels import RawPixels
 from lib.report.compared import load_page
 from lib.report.intervals import interval, resampled_mean
+from lib.report.judge import answer
 from lib.report.tables import COLUMNS
 
 TRAIN, TEST = 4000, 2000  # images, or as many as there are
@@ -29,7 +30,7 @@ def qualification(
 
     Returns:
         a row an encoder and reference, the columns of every table of results and ``qualified``:
-        whether all intervals of the encoder lie above 0.
+        whether all intervals of the encoder lie above 0, as ``lib.report.judge.answer`` says.
 
     >>> better, worse = [1.0] * 30 + [0.0] * 10, [1.0] * 10 + [0.0] * 30
     >>> found = qualification({"a": better, "b": worse, "c": worse}, {"a": ["c"], "b": ["c"]})
@@ -40,7 +41,9 @@ def qualification(
     rows = []
     for name, others in references.items():
         found = {other: interval(mean[name] - mean[other]) for other in others}
-        qualified = bool(found) and all(low > 0 for _, low, _ in found.values())
+        qualified = bool(found) and all(
+            answer(low, high, 0) == "yes" for _, low, high in found.values()
+        )
         n = len(np.asarray(correct[name]))
         for other, of in found.items():
             metric = f"linear probe minus {other}"

@@ -77,7 +77,8 @@ def reason(cases: pd.DataFrame, rule: Mapping) -> str:
         said.append(_of(Counter(answers), "random networks"))
     elif place:
         null = usable[(usable["kind"] == "learned") & (usable["place"] == place)]
-        more = int((null["low"] > 0).sum())
+        ends = null[["low", "high"]].to_numpy()
+        more = sum(answer(low, high, 0) == "yes" for low, high in ends)
         where = f"in the place of {place} " if pair else ""
         said.append(f"exceeds random weights {where}in {more} of {len(null)}")
     seeds = usable[usable["kind"] == "seeds"]

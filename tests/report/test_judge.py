@@ -219,6 +219,16 @@ def test_moving_an_interval_up_never_makes_a_claim_worse(ends, threshold, step):
     assert rank[answer(low + step, high + step, threshold)] >= rank[answer(low, high, threshold)]
 
 
+@given(st.floats(-1, 1), st.floats(0.01, 1), st.floats(0, 0.04), st.booleans())
+def test_what_another_processor_could_turn_over_is_unclear(low, width, hair, above):
+    """A threshold nearer to an end of the interval than a twentieth of its width."""
+    high = low + width
+    threshold = low - hair * width if above else high + hair * width
+    assert answer(low, high, threshold) == "unclear"
+    clear = low - 0.06 * width if above else high + 0.06 * width
+    assert answer(low, high, clear) == ("yes" if above else "no")
+
+
 part = st.sampled_from(ANSWERS)
 
 
