@@ -457,6 +457,9 @@ def adopt(
     Card(**facts, sha256="")  # refuses a wrong family or pooling before anything is written
     encoder = Encoder(found.model, found.mean, found.std, pooled, f"custom/{name}", family, side)
     what = Path(source).name if not hub else source
+    positions = getattr(found.model, "pos_embed", None)
+    if positions is not None and side != found.side:
+        found.said.append(f"positions of {found.side} px resized to {side} px by timm's rule")
     said = [
         *found.said,
         f"family {family}",
