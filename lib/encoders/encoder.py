@@ -23,15 +23,15 @@ class Encoder:
             gradients to parameters switched off. Gradients to images flow.
         mean, std: per channel.
         pooling: what makes the representation: ``"class_token"`` or ``"patch_mean"`` of the tokens
-            after the final norm, ``"attention_pool"`` of them (SigLIP's), or ``"global_average"`` of a
-            feature map.
+            after the final norm, ``"attention_pool"`` of them (SigLIP's), or ``"global_average"``
+            of a feature map.
         name: shown in tables and figures.
         family: ``"CL"``, ``"MIM"`` or ``"other"``.
         input_size: side that images are resized to (bilinear) before they enter, in pixels; None
             where they enter as they are.
 
     Raises:
-        ValueError: an unknown pooling, a class token or an attention asked of a model without one.
+        ValueError: an unknown pooling, a class token or attention asked of a model without one.
     """
 
     def __init__(
