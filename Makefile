@@ -27,7 +27,7 @@ profile = --profile "$${GIVEN_PROFILE-$${PROFILE-fashion}}"
 # words such as images=64, apart
 parameters = $(if $(filter PARAMETERS,$(GIVEN)),$$GIVEN_PARAMETERS)
 
-.PHONY: help book pdf verify test run sweep adopt compare pretrain zoo bench clean
+.PHONY: help book pdf lab verify test run sweep adopt compare pretrain zoo bench clean
 
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
@@ -42,6 +42,10 @@ pdf: $(INSTALLED) ## print the book that `make book` has built into one file (ne
 
 verify: $(INSTALLED) ## are the tables of this machine's run those of the repository? PROFILE=fashion [AGAINST=commit|/path/to/results]
 	$(PY) -m lib.report.verify $(profile) $(call option,against,AGAINST)
+
+lab: $(INSTALLED) ## build the notebooks of the lab for students, with solutions, for lecturers: build/lab [GRADER=1] [REPOSITORY=https://github.com/OWNER/NAME]
+	$(if $(filter GRADER,$(GIVEN)),$(PY) -m pip install -q --disable-pip-version-check -r notebooks/lab/requirements-grader.txt)
+	$(PY) -m lib.lab $(call option,repository,REPOSITORY) $(if $(filter GRADER,$(GIVEN)),--grader)
 
 test: $(INSTALLED) ## run the tests
 	$(call only)

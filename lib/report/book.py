@@ -12,6 +12,7 @@ import yaml
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 
+from lib.lab.pages import write_lab
 from lib.paths import ROOT
 from lib.report.claims import load_claims
 from lib.report.downloads import citation, for_readers, latex, links_out
@@ -186,6 +187,9 @@ def assemble(
     shown = "".join(html_outputs(executed_notebook(profile, name, root)) for name in notebooks)
     for encoder in encoders_asked_for(shown):
         wanted.add(write_weights(encoder, source / "_static", root / "data" / "checkpoints"))
+    wanted |= write_lab(
+        source, root, {path.stem for path in wanted if path.suffix in (".md", ".ipynb")}
+    )
     for path in source.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()
