@@ -9,7 +9,7 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 document.addEventListener("DOMContentLoaded", () => {
-  const folds = [...document.querySelectorAll(".cell > details.hide.above-input")], title = document.querySelector(".bd-article h1");
+  const folds = [...document.querySelectorAll(".cell:not(.tag_solution) > details.hide.above-input")], title = document.querySelector(".bd-article h1");
   if (!folds.length || !title || document.querySelector(".code-switch")) return;
   const remembered = () => { try { return localStorage.getItem("code") === "shown"; } catch { return false; } };
   const button = document.createElement("button");

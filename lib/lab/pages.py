@@ -23,7 +23,7 @@ def with_links(notebook: NotebookNode, name: str) -> NotebookNode:
     """The page with links to the student's notebook and to the slides below its title."""
     links = (
         f'\n\n<p class="lab-links"><a href="_static/lab/{name}.ipynb" download>Notebook to fill in</a>'
-        f' · <a href="_static/lab/slides/{name}.html">Slides</a> · <a href="lab_{name}_quiz.html">Quiz</a></p>'
+        f' · <a href="slides/{name}.html">Slides</a> · <a href="lab_{name}_quiz.html">Quiz</a></p>'
     )
     notebook.cells[0].source = notebook.cells[0].source.replace("\n", f"{links}\n", 1)
     return notebook
@@ -114,7 +114,7 @@ def write_lab(source: Path, root: Path, pages: set[str]) -> set[Path]:
     for target, path in copied.items():
         (source / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, source / target)
-    slides = write_slides(executed, source / "_static" / "lab" / "slides")
+    slides = write_slides(executed, source / "slides")
     for target, text in texts.items():
         path = source / target
         path.parent.mkdir(parents=True, exist_ok=True)

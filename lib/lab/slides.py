@@ -24,7 +24,7 @@ PAGE = """<!doctype html>
 <link rel="stylesheet" href="reveal/reset.css"><link rel="stylesheet" href="reveal/reveal.css">
 <link rel="stylesheet" href="reveal/white.css"><link rel="stylesheet" href="slides.css">
 <script>MathJax = {{ startup: {{ typeset: true }} }};</script>
-<script defer src="../../{mathjax}"></script>
+<script defer src="../{mathjax}"></script>
 </head>
 <body>
 <div class="reveal"><div class="slides">
@@ -104,7 +104,7 @@ def slides_of(notebook: NotebookNode) -> list[str]:
     return slides
 
 
-def deck(notebook: NotebookNode, mathjax: str = f"mathjax/{MATHJAX}") -> str:
+def deck(notebook: NotebookNode, mathjax: str = f"_static/mathjax/{MATHJAX}") -> str:
     """The page of a deck."""
     slides = "\n".join(f"<section>{slide}</section>" for slide in slides_of(notebook))
     return PAGE.format(title=title(notebook), slides=slides, mathjax=mathjax)
@@ -115,7 +115,7 @@ def write_slides(executed: dict[str, NotebookNode], folder: Path) -> list[Path]:
 
     Args:
         executed: name -> module with its outputs.
-        folder: ``_static/lab/slides`` of a book.
+        folder: ``slides`` of a book's sources; not below ``_static``, whose styles are on every page.
 
     Returns:
         every file written.

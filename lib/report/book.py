@@ -298,5 +298,7 @@ def build(
         )
     # Sphinx leaves old styles where no page has changed
     shutil.copytree(source / "_static", html / "_static", dirs_exist_ok=True)
+    if (source / "slides").is_dir():
+        shutil.copytree(source / "slides", html / "slides", dirs_exist_ok=True)
     check_html(html, contents(source / "_toc.yml"))
     return html / "index.html"
