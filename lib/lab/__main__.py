@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
+from lib.paths import ROOT
 from lib.run.errors import StudyError
-from lib.run.layout import ROOT
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from nbformat.v4 import new_markdown_cell
 
 from lib.lab.glossary import read_glossary, words_of
 from lib.lab.source import EDITIONS, MODULES, edition_of
-from lib.run.layout import ROOT
+from lib.paths import ROOT
 
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 BINDER = "https://mybinder.org/badge_logo.svg"

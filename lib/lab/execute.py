@@ -10,21 +10,19 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from lib.encoders.card import file_sha256
+from lib.encoders.card import list_cards
 from lib.lab.source import MODULES, module_path, read_module
+from lib.paths import ROOT
 from lib.run.errors import StudyError
-from lib.run.fingerprint import digest, library_files, notebook_digest
-from lib.run.layout import ROOT
+from lib.run.fingerprint import fingerprint
 
 MOST_SECONDS = 600  # for a cell: a lecturer's laptop may be busy
 
 
 def key_of(name: str, root: Path = ROOT) -> str:
-    """Hash of a module's cells, of the library files that it imports, and of the encoders' cards."""
-    source = module_path(name, root)
-    cards = sorted((root / "data" / "checkpoints" / "fashion").glob("*.yaml"))
-    files = [*library_files(source, root), *cards, root / "requirements.lock"]
-    return digest([notebook_digest(source), [file_sha256(path) for path in files]])
+    """Hash of a module's cells, of the code and the garments' encoders that it uses, and of versions."""
+    parameters = {"dataset": "fashion", "encoders": list_cards("fashion")}
+    return fingerprint(module_path(name, root), parameters, root)["key"]
 
 
 def executed_path(name: str, root: Path = ROOT) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from lib.run.layout import ROOT
+from lib.paths import ROOT
 
 
 def read_glossary(root: Path = ROOT) -> dict[str, str]:

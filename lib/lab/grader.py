@@ -10,8 +10,8 @@ from nbformat import NotebookNode
 
 from lib.lab.check import Mistake, Unfilled, exercises, verify
 from lib.lab.source import MODULES, read_module, tags
+from lib.paths import ROOT
 from lib.run.errors import StudyError
-from lib.run.layout import ROOT
 
 # the format that otter-grader calls OK: doctests in a dictionary
 TEST = """test = {{

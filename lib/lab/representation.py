@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.encoders.knn import nearest_neighbours
 from lib.lab.check import Exercise
 from lib.probes.fourier import relative_log_amplitude
-from lib.probes.knn import nearest_neighbours
 
 SIDE = 4
 

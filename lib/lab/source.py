@@ -13,8 +13,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pybtex.database import BibliographyData, parse_file
 
 from lib.lab.quiz import as_form, as_text, fold, read_quiz
+from lib.paths import ROOT
 from lib.run.errors import StudyError
-from lib.run.layout import ROOT, read_notebook
+from lib.run.layout import read_notebook
 
 MODULES = ("attention", "representation", "attribution")
 Edition = Literal["book", "student", "solutions", "instructor"]

@@ -15,8 +15,8 @@ from lib.lab.grader import grade, grade_editions, points, write_grader
 from lib.lab.quiz import read_quiz
 from lib.lab.slides import deck, slides_of
 from lib.lab.source import EDITIONS, MODULES, edition_of, first_cell, read_module, stub, tags, title
+from lib.paths import ROOT
 from lib.run.errors import StudyError
-from lib.run.layout import ROOT
 
 SOURCES = {name: read_module(name) for name in MODULES}
 

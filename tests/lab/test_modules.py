@@ -10,7 +10,7 @@ import pytest
 
 from lib.lab.execute import executed, key_of, seconds
 from lib.lab.source import FIRST_CELL, MODULES, edition_of, read_module, tags
-from lib.run.layout import ROOT
+from lib.paths import ROOT
 
 
 @pytest.fixture(scope="module", params=MODULES)
