@@ -5,7 +5,6 @@ Learning Algorithms*.
 """
 
 import gzip
-import hashlib
 import zlib
 from functools import lru_cache
 from pathlib import Path
@@ -102,16 +101,6 @@ def _read_idx(path: Path, magic: int) -> np.ndarray:
     if body.size != shape.prod():
         raise ValueError(f"{path} is truncated: {body.size} values for shape {tuple(shape)}")
     return body.reshape(shape)
-
-
-def verify_fashion(root: Path = FASHION_ROOT) -> None:
-    """Compare the four files with ``SHA256SUMS`` beside them; raise a ValueError that names the
-    first that differs."""
-    for line in (root / "SHA256SUMS").read_text().splitlines():
-        expected, name = line.split()
-        found = hashlib.sha256((root / name).read_bytes()).hexdigest()
-        if found != expected:
-            raise ValueError(f"{root / name} has sha256 {found}, expected {expected}")
 
 
 @lru_cache(maxsize=2)

@@ -1,17 +1,14 @@
 """Controlled versions of an image: negative, object or background alone, shape alone, foreign
 texture, cue conflict.
 
-Off the mask every function but ``negative`` and ``background_only`` leaves the pixels as they are,
+Off the mask every function but ``negative`` leaves the pixels as they are,
 so that the background stays a choice: apply ``on_background`` with the same masks before or after.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from lib.data.draws import draws
-from lib.data.fashion import on_background
 from lib.data.texture import interior
 
 
@@ -52,31 +49,6 @@ def negative(images: Tensor) -> Tensor:
     [1.0, 0.25]
     """
     return 1 - images
-
-
-def background_only(images: Tensor, masks: Tensor, level: float | Tensor) -> Tensor:
-    """The object removed: ``level`` on the mask, and ``on_background`` at that level elsewhere.
-
-    For every level but 0 the image is uniform. Level 0 keeps what the standard black images hold
-    off the mask: up to the mask's threshold, a faint rim that can still give the outline away.
-
-    Args:
-        images: ``(n, channels, height, width)`` in [0, 1].
-        masks: ``(n, 1, height, width)`` bool.
-        level: one grey level in [0, 1], or ``(n,)`` one per image.
-    """
-    check_masks(images, masks)
-    fill = torch.as_tensor(level, dtype=images.dtype).reshape(-1, 1, 1, 1)
-    return torch.where(masks, fill, on_background(images, masks, level))
-
-
-def on_levels(images: Tensor, masks: Tensor, levels: Sequence[float] | Tensor) -> Tensor:
-    """The same objects on several grey levels: ``(levels, n, channels, height, width)``,
-    ``on_background`` for each level."""
-    check_masks(images, masks)
-    if not len(levels):
-        raise ValueError("expected at least one grey level, got none")
-    return torch.stack([on_background(images, masks, level) for level in levels])
 
 
 def silhouette(images: Tensor, masks: Tensor) -> Tensor:

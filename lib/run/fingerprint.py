@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from lib.run.errors import StudyError
 from lib.run.layout import read_notebook
 from lib.run.parameters import encoders_in
 
-DATA = ("data/fashion-mnist/SHA256SUMS", "data/published/*.csv")
+DATA = ("data/fashion-mnist/*.gz", "data/published/*.csv")
 PROSE = {
     "paper",
     "figure",
@@ -104,6 +105,17 @@ def claims_of(notebook: Path, root: Path = ROOT) -> dict[str, str]:
     return {c["id"]: digest({k: v for k, v in c.items() if k not in PROSE}) for c in mine}
 
 
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, modified: int, size: int) -> str:
+    return file_sha256(path)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file, computed again when it has changed."""
+    stat = path.stat()
+    return _sha256(path, stat.st_mtime_ns, stat.st_size)
+
+
 def folder_digest(folder: Path) -> str:
     """Hash of the names, sizes and times of change of a folder's files, which is much faster than
     of their contents."""
@@ -149,7 +161,7 @@ def fingerprint(notebook: Path, parameters: dict, root: Path = ROOT) -> dict:
     """
 
     def hashes(paths: list[Path]) -> dict[str, str]:
-        return {path.relative_to(root).as_posix(): file_sha256(path) for path in paths}
+        return {path.relative_to(root).as_posix(): sha256_of(path) for path in paths}
 
     stems = [root / "data" / "checkpoints" / encoder for encoder in encoders_in(parameters)]
     files = [s.with_name(s.name + end) for s in stems for end in (".yaml", ".safetensors", ".csv")]

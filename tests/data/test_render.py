@@ -7,15 +7,7 @@ from scipy.stats import chisquare
 
 from lib.data.fashion import load_fashion, on_background
 from lib.data.mosaic import BACKGROUND, mosaic
-from lib.data.render import (
-    background_only,
-    conflict_pairs,
-    cue_conflict,
-    negative,
-    on_levels,
-    silhouette,
-    stylise,
-)
+from lib.data.render import conflict_pairs, cue_conflict, negative, silhouette, stylise
 from lib.data.texture import interior, texture, texture_parameters
 
 SEEDS = st.integers(0, 2**31)
@@ -61,7 +53,6 @@ def test_results_do_not_depend_on_the_batch(seed, level):
         "cue_conflict": lambda i: cue_conflict(
             images[i], masks[i], images[i].flip(2), masks[i].flip(2)
         ),
-        "background_only": lambda i: background_only(images[i], masks[i], level),
     }
     for name, function in functions.items():
         whole, parts = (
@@ -77,37 +68,6 @@ def test_negative():
     images, _, _ = random_set(0)
     torch.testing.assert_close(images + negative(images), torch.ones_like(images))
     assert negative(torch.zeros(1, 1, 2, 2)).equal(torch.ones(1, 1, 2, 2))
-
-
-@QUICK
-@given(SEEDS, st.floats(0.01, 1))
-def test_background_only_is_uniform(seed, level):
-    images, masks, _ = random_set(seed)
-    assert background_only(images, masks, level).equal(torch.full_like(images, level))
-    black = background_only(images, masks, 0)
-    assert black.equal(images * ~masks)
-
-
-def test_background_only_with_a_level_per_image():
-    images, masks, _ = random_set(3, 2)
-    assert background_only(images, masks, torch.tensor([0.25, 0.5])).flatten(1).unique(
-        dim=1
-    ).flatten().tolist() == [0.25, 0.5]
-    with pytest.raises(ValueError, match=r"levels in \[0, 1\]"):
-        background_only(images, masks, 1.5)
-
-
-def test_on_levels():
-    images, masks, _ = random_set(1)
-    levels = torch.tensor([0.0, 0.5, 1.0])
-    found = on_levels(images, masks, levels)
-    assert found.shape == (3, *images.shape)
-    assert found[0].equal(images) and found.equal(on_levels(images, masks, [0.0, 0.5, 1.0]))
-    for level, some in zip(levels, found, strict=True):
-        assert some.masked_select(masks).equal(images.masked_select(masks))
-        assert level == 0 or (some.masked_select(~masks) == level).all()
-    with pytest.raises(ValueError, match="at least one grey level"):
-        on_levels(images, masks, [])
 
 
 def test_silhouette_keeps_the_mean_and_nothing_else(garments):

@@ -45,7 +45,7 @@ def test_the_library_is_followed_through_imports(root):
         "data/checkpoints/fashion/a.yaml",
         "data/checkpoints/fashion/a.safetensors",
         "data/checkpoints/fashion/a.csv",
-        "data/fashion-mnist/SHA256SUMS",
+        "data/fashion-mnist/t10k-images-idx3-ubyte.gz",
         "data/published/numbers.csv",
     ],
 )
