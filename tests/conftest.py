@@ -213,7 +213,7 @@ def executions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @contextmanager
 def in_this_process(workers: int) -> Iterator[Client]:
     """A cluster without processes, in which a stand-in is still one."""
-    options = dict(processes=False, dashboard_address=None, memory_limit=0)
+    options = dict(processes=False, dashboard_address=":0", memory_limit=0)
     with LocalCluster(n_workers=1, threads_per_worker=1, **options) as cluster:
         with Client(cluster) as client:
             yield client

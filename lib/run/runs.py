@@ -57,7 +57,7 @@ def default_workers() -> int:
 @contextmanager
 def held(profiles: Iterable[str], root: Path = ROOT) -> Iterator[None]:
     """These results folders for this process alone: another run into one of them waits. What runs
-    that were killed have left there is put in order first."""
+    that were killed have left there is put in order first, and again at the end."""
     folder = root / "build" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -71,13 +71,14 @@ def held(profiles: Iterable[str], root: Path = ROOT) -> Iterator[None]:
             stack.callback(lock.release)
             if lock.lock_counter == 1:
                 settle(profile, root)
+                stack.callback(settle, profile, root)  # also what a killed worker leaves
         yield
 
 
 @contextmanager
 def local(workers: int) -> Iterator[Client]:
     """A cluster of this many processes, which ends with the block; one that dies is replaced."""
-    options = dict(threads_per_worker=1, memory_limit=0, dashboard_address=None)
+    options = dict(threads_per_worker=1, memory_limit=0, dashboard_address=":0")
     options |= dict(silence_logs=logging.CRITICAL)
     with (
         dask.config.set(SETTINGS),

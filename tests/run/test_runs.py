@@ -83,7 +83,7 @@ def test_an_existing_scheduler_is_used_and_goes_on(root, tools, monkeypatch):
     tools["write_notebook"](root, "logs", PARAMETERS, LOG)
     tools["write_contents"](root, "logs")
     pages, _ = sweep_pages("fashion", BOTH, root=root)
-    options = dict(n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0)
+    options = dict(n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0)
     with LocalCluster(**options) as cluster:
         address = cluster.scheduler_address
         runs = run_pages(pages, scheduler=address, root=root)
