@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib.report import tables
+from lib import paths
 from lib.report.claims import (
     CLAIMS,
     FIELDS,
@@ -123,7 +123,8 @@ def test_refuses_what_has_no_rule_and_images_that_differ(write):
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    monkeypatch.delenv(paths.TABLES, raising=False)
     return tmp_path
 
 

@@ -3,14 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from lib.data.images import Images
-from lib.probes.linear_probe import linear_probe
-from lib.probes.raw_pixels import RawPixels
-from lib.report import qualification as module
 from lib.report.intervals import bootstrap_mean
-from lib.report.qualification import probe_correct, qualification
+from lib.report.qualification import qualification
 from lib.report.tables import COLUMNS
 
 
@@ -44,20 +39,3 @@ def test_random_weights_alone_are_not_enough_to_beat():
 def test_without_references_none_is_good():
     assert isinstance(qualification(CORRECT, {"good": []}), pd.DataFrame)
     assert qualification(CORRECT, {"good": []}).empty
-
-
-def test_a_probe_is_kept_and_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module, "code", lambda root, *folders: [])
-    (tmp_path / "lib" / "probes").mkdir(parents=True)
-    (tmp_path / "lib" / "probes" / "linear_probe.py").write_text("x = 1\n")
-    random = torch.Generator().manual_seed(0)
-    labels = torch.arange(40) % 2
-    pictures = torch.rand(40, 1, 28, 28, generator=random) * 0.5 + 0.4 * labels[:, None, None, None]
-    images = Images(images=pictures, labels=labels, masks=None, classes=["a", "b"])
-    found = probe_correct(RawPixels(), images, images)
-    flat = pictures.flatten(1)
-    assert np.array_equal(found, linear_probe(flat, labels, flat, labels))
-    calls = []
-    monkeypatch.setattr(module, "linear_probe", lambda *a: calls.append(1))
-    assert np.array_equal(probe_correct(RawPixels(), images, images), found) and not calls
