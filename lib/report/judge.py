@@ -57,7 +57,7 @@ VERDICT_COLUMNS = ["claim", "dataset", "part", "word", "effect", "low", "high", 
 UNTESTED = "not testable here"
 JOINT = " · "  # between the encoders of a pair
 LEAST_SEEDS = 3
-MACHINES = 0.05  # share of an interval's width that covers what processors change in its ends
+MACHINES = 0.05  # share of an interval's width, for what processors may change in its ends
 
 
 @dataclass(frozen=True)
