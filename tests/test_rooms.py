@@ -6,7 +6,7 @@ from lib.kept.code import find_module, imports_of
 from lib.paths import ROOT
 
 ROOMS = (
-    "paths", "data", "encoders", "adopt", "pretrain", "kept", "probes", "attribution", "run",
+    "paths", "data", "encoders", "adopt", "pretrain", "kept", "probes", "attribution", "run", "lab",
     "report", "bench", "__main__",
 )  # fmt: skip
 

@@ -163,8 +163,3 @@ def read_card(path: Path) -> Card:
             f" {sorted(unknown)}"
         )
     return Card(**values)
-
-
-def list_cards(group: str) -> list[str]:
-    """Names of the encoders of a group, such as ``"fashion"``, as ``"fashion/moco-v3-s"``."""
-    return sorted(f"{group}/{path.stem}" for path in (CHECKPOINTS / group).glob("*.yaml"))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.lab.check import Exercise
+from lib.lab.exercise import Exercise
 from lib.probes import attention_distance as distance_probe
 from lib.probes.normalized_mutual_information import normalized_mutual_information
 from lib.probes.patch_attention import patch_attention

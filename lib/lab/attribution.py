@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from lib.attribution import controls
-from lib.lab.check import Exercise
+from lib.lab.exercise import Exercise
 
 Encode = Callable[[Tensor], Tensor]
 

@@ -10,7 +10,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from lib.encoders.card import list_cards
+from lib.lab.small import list_cards
 from lib.lab.source import MODULES, module_path, read_module
 from lib.paths import ROOT
 from lib.run.errors import StudyError

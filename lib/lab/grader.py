@@ -8,7 +8,8 @@ import nbformat
 import pandas as pd
 from nbformat import NotebookNode
 
-from lib.lab.check import Mistake, Unfilled, exercises, verify
+from lib.lab.check import exercises
+from lib.lab.exercise import Mistake, Unfilled, verify
 from lib.lab.source import MODULES, read_module, tags
 from lib.paths import ROOT
 from lib.run.errors import StudyError
@@ -46,7 +47,8 @@ def points(root: Path = ROOT) -> dict[str, dict[str, int]]:
 def doctest_of(name: str) -> str:
     """A doctest that passes where the student's function is right, and says why where it is not."""
     return (
-        ">>> from lib.lab.check import exercises, verify\n"
+        ">>> from lib.lab.check import exercises\n"
+        ">>> from lib.lab.exercise import verify\n"
         f">>> verify(exercises()[{name!r}], {name}) > 0\nTrue"
     )
 

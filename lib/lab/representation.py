@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.encoders.knn import nearest_neighbours
-from lib.lab.check import Exercise
+from lib.lab.exercise import Exercise
 from lib.probes.fourier import relative_log_amplitude
 
 SIDE = 4

@@ -88,3 +88,8 @@ def tokens_by_block(encoder: Encoder, images: Tensor) -> Tensor:
     tokens: list[Tensor] = []
     encoder.observe(images, lambda block: tokens.append(block.tokens_out.clone()))
     return torch.stack(tokens)
+
+
+def list_cards(group: str) -> list[str]:
+    """Names of the encoders of a group, such as ``"fashion"``, as ``"fashion/moco-v3-s"``."""
+    return sorted(f"{group}/{path.stem}" for path in (CHECKPOINTS / group).glob("*.yaml"))

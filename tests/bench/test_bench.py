@@ -53,7 +53,7 @@ def test_moco_counts_eight_passes_for_simmims_three():
 
 
 def test_a_step_learns_and_its_time_is_all_told():
-    step = Step("mae", "s", batch_size=2)
+    step = Step("mae", "s", GARMENTS, batch_size=2)
     before = step.objective.encoder.blocks[0].mlp.fc1.weight.clone()
     shares = where_time_goes(step)
     assert not torch.equal(step.objective.encoder.blocks[0].mlp.fc1.weight, before)

@@ -5,7 +5,8 @@ import ast
 import pytest
 import torch
 
-from lib.lab.check import Mistake, Unfilled, check, exercises, verify
+from lib.lab.check import check, exercises
+from lib.lab.exercise import Mistake, Unfilled, verify
 from lib.lab.source import MODULES, read_module, stub, tags
 
 SOLUTIONS = {
