@@ -10,6 +10,7 @@ import torch
 from lib.bench import __main__ as bench
 from lib.bench import attributions, clock, formulas, probes, trainings
 from lib.bench.trainings import (
+    GARMENTS,
     MOCO,
     PHOTOGRAPHS,
     SIMMIM,

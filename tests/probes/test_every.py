@@ -20,7 +20,7 @@ def test_every_probe_comes_from_one_pass_with_one_row_an_image(encoder, images):
     for name in block_probes((7, 7), 4):
         assert (
             found[name].shape[:2] == (5, 2)
-            and found[name].shape[2] in (1, 3)
+            and found[name].shape[2] in (1, 3, 49)
             and torch.isfinite(found[name]).all()
         ), name
     for name in token_probes((7, 7)):
