@@ -28,7 +28,7 @@ from lib.report.pictures import (
     show_image,
     token_map_figure,
 )
-from lib.report.style import INK, NULL, STYLES, line_styles, use_style
+from lib.report.style import INK, NULL, PIXELS, STYLES, line_styles, use_style
 from lib.report.tables import COLUMNS
 
 FAMILIES = {"fashion/moco": "CL", "fashion/simmim": "MIM", "random weights": "other"}
@@ -284,7 +284,7 @@ def test_encoders_of_one_family_share_the_dash_and_differ_in_colour_and_marker()
     )
     assert line_styles({"a": "CL"}, ["a", "raw pixels", "b"]) == {
         "a": STYLES["CL"][0],
-        "raw pixels": NULL,
+        "raw pixels": PIXELS,
         "b": STYLES["other"][0],
     }
 

@@ -104,7 +104,7 @@ def test_the_answer_stands_below_the_title(tmp_path):
     nbformat.write(new_notebook(cells=[title]), path)
     record = {
         "notebook": "page", "commit": "", "uncommitted_changes": False, "date": "", "seconds": 1, "versions": {},
-        "parameters": {}, "outputs": [], "fingerprint": {"notebook": "", "checkpoints": {}, "data": {}, "lock": {}, "lib": {}, "key": ""},
+        "parameters": {}, "outputs": [], "fingerprint": {"notebook": "", "checkpoints": {}, "data": {}, "lock": {}, "lib": {}, "claims": {}, "key": ""},
     }  # fmt: skip
     cells = nbformat.reads(for_book(path, record, answer="<p>Yes.</p>"), as_version=4).cells
     assert cells[1].source == "# Does it hold?\n\n<p>Yes.</p>\n\nThis page follows a paper."
