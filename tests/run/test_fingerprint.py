@@ -219,7 +219,9 @@ def test_a_run_looks_through_a_folder_once_and_the_next_run_notices_a_change(
 
 def test_a_change_during_a_run_is_noticed_by_the_next(root, executions, pictures):
     folder, _ = pictures
-    page = Page("first", check_parameters(find_notebook("first", root), {"images": 1}, root), "fashion")
+    page = Page(
+        "first", check_parameters(find_notebook("first", root), {"images": 1}, root), "fashion"
+    )
     run_page(page, 1, root)
     with module.folders_once():
         before = page.hashes(root)["key"]

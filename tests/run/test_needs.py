@@ -133,7 +133,7 @@ def test_encoders_for_a_whole_profile_go_where_they_fit(root, executions):
     assert [page.notebook for page in pages] == ["first_second"]
     assert "fashion/a is x, resnet50" in left_out["first"]
     ran = run_profile("fashion", ["encoders=fashion/a"], root=root)
-    assert [page.notebook for page in ran] == executions == ["first_second"]
+    assert [run.notebook.stem for run in ran] == executions == ["first_second"]
 
 
 def test_one_notebook_refuses_what_does_not_fit(root, executions):
@@ -200,10 +200,9 @@ def test_a_page_that_needs_masks_is_left_out_where_there_are_none(root, tools, e
     asking_for_data(tools, root)
     needing(root, "first", "masks")
     pages, left_out = resolve("fashion", [f"dataset={folder}", "images=3"], root=root)
-    assert (
-        [page.notebook for page in pages] == ["first_second"]
-        and left_out["first"] == f"it needs object masks, which {folder} does not have"
-    )
+    assert [page.notebook for page in pages] == ["first_second"] and left_out[
+        "first"
+    ] == f"it needs object masks, which {folder} does not have"
     with pytest.raises(
         StudyError, match="notebook first cannot use these images: it needs object masks"
     ):
@@ -248,7 +247,10 @@ def test_images_that_are_cut_into_too_many_patches_are_refused(root, tools, fold
 @pytest.mark.parametrize(
     ("assignments", "expected"),
     [
-        (["dataset="], "no images were given: name a folder with one subfolder of images per class"),
+        (
+            ["dataset="],
+            "no images were given: name a folder with one subfolder of images per class",
+        ),
         (
             ["dataset=cifar"],
             (
