@@ -1,12 +1,14 @@
 """What a kernel finds around it: ours, not the shell's, so that a page is the same from everywhere."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from traitlets.config import Config
 
 from lib.paths import TABLES
@@ -45,8 +47,12 @@ def kernel_environment(folder: Path, threads: int) -> Iterator[Config]:
     """
     before = dict(os.environ)
     # a socket's path has at most 103 characters
-    short = None if os.name == "nt" else "/tmp"
-    with tempfile.TemporaryDirectory(dir=short, prefix="study-") as empty:
+    short = Path(tempfile.gettempdir() if os.name == "nt" else "/tmp")
+    for left in short.glob("study-*-*"):  # of a process that was killed
+        owner = left.name.split("-")[1]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=short, prefix=f"study-{os.getpid()}-") as empty:
         homes = ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")
         jupyter = {"JUPYTER_DATA_DIR": f"{sys.prefix}/share/jupyter", "JUPYTER_NO_CONFIG": "1"}
         ours = OURS | dict.fromkeys(homes, empty) | jupyter | {TABLES: str(folder)}

@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,8 +194,10 @@ def settle(profile: str, root: Path = ROOT) -> None:
     for folder in sorted(parent.glob("*"), key=lambda path: path.stat().st_mtime_ns):
         if folder.suffix == ".ready":
             publish(folder, root)
-        elif folder.is_dir():
+        else:
             shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # not there, or a kernel that outlived its worker is still writing
+        parent.rmdir()
 
 
 def failure(notebook: Path, error: Exception) -> StudyError:

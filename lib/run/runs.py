@@ -3,12 +3,13 @@
 import logging
 import signal
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import dask
+import psutil
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from filelock import FileLock, Timeout
@@ -77,15 +78,24 @@ def held(profiles: Iterable[str], root: Path = ROOT) -> Iterator[None]:
 
 @contextmanager
 def local(workers: int) -> Iterator[Client]:
-    """A cluster of this many processes, which ends with the block; one that dies is replaced."""
+    """A cluster of this many processes, which ends with the block; one that dies is replaced. What
+    runs when the block is left by an error, such as Ctrl-C, is not waited for."""
     options = dict(threads_per_worker=1, memory_limit=0, dashboard_address=":0")
     options |= dict(silence_logs=logging.CRITICAL)
-    with (
-        dask.config.set(SETTINGS),
-        LocalCluster(n_workers=workers, **options) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    with dask.config.set(SETTINGS):
+        cluster = LocalCluster(n_workers=workers, **options)
+        try:
+            with Client(cluster) as client:
+                try:
+                    yield client
+                except BaseException:
+                    for nanny in cluster.workers.values():
+                        nanny.auto_restart = False
+                        psutil.Process(nanny.pid).kill()  # its kernel sees that, and ends
+                    raise
+        finally:
+            with suppress(TimeoutError, psutil.NoSuchProcess):
+                cluster.close()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import nbformat
 import papermill
 import pytest
 
+from lib.run.environment import kernel_environment
 from lib.run.errors import StudyError
 from lib.run.layout import executed_notebook, record_path
 from lib.run.page import Page, run_page, settle, staging
@@ -55,7 +56,7 @@ def test_parameters_reach_the_notebook_and_all_results_are_recorded(root):
     assert record["parameters"]["images"] == 21 and record["commit"] == "unknown"
     assert record["versions"]["papermill"] == papermill.__version__
     assert sorted(record["outputs"]) == sorted(written)[:2]
-    assert not list(staging("fashion", root).iterdir())
+    assert not list(staging("fashion", root).glob("*"))
 
 
 FAILURES = [
@@ -183,7 +184,18 @@ Path("kernel").write_text("\\n".join([file.read_text().replace("\\n", ""), str(f
     tools["write_notebook"](root, "first_second", PARAMETERS, code)
     run_page(page_of(root), 1, root)
     facts, path = (root / "kernel").read_text().splitlines()
-    assert json.loads(facts)["transport"] == "ipc" and not os.path.exists(os.path.dirname(path))
+    assert json.loads(facts)["transport"] == "ipc" and not Path(path).parent.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the folder is another on Windows")
+def test_folders_of_killed_processes_are_swept(tmp_path):
+    dead, mine = Path("/tmp/study-999999999-x"), Path(f"/tmp/study-{os.getppid()}-x")
+    for folder in (dead, mine):
+        folder.mkdir(exist_ok=True)
+    with kernel_environment(tmp_path, 1):
+        assert not dead.exists() and mine.exists()
+        assert os.environ["STUDY_TABLES"] == str(tmp_path)
+    mine.rmdir()
 
 
 def test_a_table_that_is_no_longer_written_goes(root, executions):
@@ -249,7 +261,7 @@ def test_a_publication_that_was_stopped_is_finished_by_the_next(
     with held(["fashion"], root):
         pass
     assert page_of(root, "first", images=9).damage(root) is None
-    assert not list(staging("fashion", root).iterdir()) and len(files(root)) == 3
+    assert not list(staging("fashion", root).glob("*")) and len(files(root)) == 3
 
 
 def test_what_a_dead_run_left_is_swept(root, executions):
@@ -259,7 +271,7 @@ def test_what_a_dead_run_left_is_swept(root, executions):
     empty = staging("fashion", root) / "first-y.ready"
     empty.mkdir()
     settle("fashion", root)
-    assert not list(staging("fashion", root).iterdir()) and files(root) == {}
+    assert not list(staging("fashion", root).glob("*")) and files(root) == {}
 
 
 def run_on(root, images: int) -> None:
@@ -298,7 +310,7 @@ def test_killed_at_random_moments_it_leaves_one_good_state(root, monkeypatch):
                 assert page_of(root, images=images).damage(root) is None
                 tables = {p.read_text() for p in record.parent.glob("first_second.*.csv")}
                 assert tables == {f"{images}\n"}
-            assert not list(staging("fashion", root).iterdir())
+            assert not list(staging("fashion", root).glob("*"))
     assert record.is_file() and len(files(root)) == 5
     assert executed_notebook("fashion", "first_second", root).is_file()
 
