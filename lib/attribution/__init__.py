@@ -1,2 +1,1 @@
-"""What an encoder's representation of one image rests on, without labels, other images or a
-head."""
+"""What an encoder's representation of one image rests on, without labels, other images or a head."""

@@ -1,1 +1,0 @@
-"""Encoders made from other people's weights."""

@@ -1,1 +1,0 @@
-"""What the runs found: tables, intervals, claims, figures, the book."""

@@ -1,1 +1,0 @@
-"""Runs notebooks: a profile, checked parameters, papermill, the record."""

@@ -1,0 +1,1 @@
+"""The study: runs notebooks, keeps provenance, judges claims, builds the book."""
