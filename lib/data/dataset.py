@@ -62,6 +62,12 @@ def is_folder(dataset: str) -> bool:
     return dataset.partition(":")[0] not in SIDES
 
 
+def folder_of(dataset: str) -> Path | None:
+    """The folder that was given for the images; None for those known by name alone."""
+    name, _, folder = dataset.partition(":")
+    return Path(dataset) if name not in SIDES else Path(folder) if folder else None
+
+
 def has_masks(dataset: str) -> bool:
     """Whether there are object masks: of the garments alone."""
     return dataset == "fashion"
@@ -103,7 +109,6 @@ def load_images(dataset: str, split: Split) -> Images | FolderImages:
         return load_fashion(split)
     if dataset == "cifar10":
         return load_cifar10(CIFAR10_ROOT, split, download=True)
-    name, _, folder = dataset.partition(":")
-    if name == "imagenette":
-        return load_imagenette(split, Path(folder) if folder else None)
+    if dataset.partition(":")[0] == "imagenette":
+        return load_imagenette(split, folder_of(dataset))
     return folder_split(Path(dataset), split)

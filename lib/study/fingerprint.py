@@ -11,7 +11,7 @@ from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from lib.data.dataset import is_folder
+from lib.data.dataset import folder_of
 from lib.encoders.card import file_sha256
 from lib.study.errors import StudyError
 from lib.study.layout import ROOT, read_notebook
@@ -137,7 +137,8 @@ def fingerprint(notebook: Path, parameters: dict, root: Path = ROOT) -> dict:
     stems = [root / "data" / "checkpoints" / encoder for encoder in encoders_in(parameters)]
     checkpoints = [path for stem in stems for suffix in (".yaml", ".safetensors", ".csv") if (path := stem.with_name(stem.name + suffix)).is_file()]
     dataset = parameters.get("dataset", "fashion")
-    images = {"dataset": current_digest(Path(dataset))} if dataset and is_folder(dataset) else {}
+    folder = folder_of(dataset) if dataset else None
+    images = {"dataset": current_digest(folder)} if folder else {}
     parts = dict(
         notebook=notebook_digest(notebook),
         parameters=digest(parameters),

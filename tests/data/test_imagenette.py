@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.data.dataset import has_masks, is_folder, load_images, side_of
+from lib.data.dataset import folder_of, has_masks, is_folder, load_images, side_of
 from lib.data.folder import folder_samples, read_image
 from lib.data.imagenette import IMAGENETTE_SIDE, load_imagenette
 
@@ -40,6 +40,11 @@ def test_each_photograph_is_the_file_of_its_label_read_as_any_folders(photograph
 def test_it_is_a_data_set_by_name(photographs):
     for name in ("imagenette", f"imagenette:{photographs}"):
         assert not is_folder(name) and not has_masks(name) and side_of(name) == IMAGENETTE_SIDE
+
+
+def test_the_given_folder_is_known_so_that_a_pages_key_sees_it(photographs):
+    assert folder_of(f"imagenette:{photographs}") == photographs == folder_of(str(photographs))
+    assert folder_of("imagenette") is None and folder_of("fashion") is None
 
 
 def test_what_cannot_be_had_is_said(monkeypatch, tmp_path):
