@@ -1,1 +1,2 @@
-"""What an encoder's representation of one image rests on, without labels, other images or a head."""
+"""What an encoder's representation of one image rests on, without labels, other images or a
+head."""

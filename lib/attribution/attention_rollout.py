@@ -9,11 +9,14 @@ from lib.encoders.encoder import Encoder
 from lib.encoders.observe import Block
 
 
-def attention_rollout(encoder: Encoder, images: Tensor, mean_views: Tensor | None = None, batch_size: int = 128) -> Tensor:
+def attention_rollout(
+    encoder: Encoder, images: Tensor, mean_views: Tensor | None = None, batch_size: int = 128
+) -> Tensor:
     """Product of all blocks' attention, the residual connection included.
 
-    Ā_l = ½ (mean over heads of A_l) + ½ I, R = Ā_L … Ā_2 Ā_1; the row of the class token (pooling ``"class_token"``) or the mean of the
-    patches' rows (``"patch_mean"``), at the patch tokens, each value spread over its patch's pixels.
+    Ā_l = ½ (mean over heads of A_l) + ½ I, R = Ā_L … Ā_2 Ā_1; the row of the class token (pooling
+    ``"class_token"``) or the mean of the patches' rows (``"patch_mean"``), at the patch tokens,
+    each value spread over its patch's pixels.
 
     Abnar, Zuidema (2020), *Quantifying Attention Flow in Transformers*, section 3.
 

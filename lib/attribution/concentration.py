@@ -8,7 +8,8 @@ from lib.attribution.checks import check_attribution
 
 
 def effective_area(attribution: Tensor, patch_size: int = 1) -> Tensor:
-    """Share of the image over which an attribution is spread: the exponential of the entropy of its shares per patch, over the patches.
+    """Share of the image over which an attribution is spread: the exponential of the entropy of its
+    shares per patch, over the patches.
 
     p_i = Σ_{pixels of patch i} |A| / Σ |A|, area = exp(−Σ_i p_i log p_i) / patches
 
@@ -17,7 +18,8 @@ def effective_area(attribution: Tensor, patch_size: int = 1) -> Tensor:
         patch_size: in pixels; 1 counts pixels.
 
     Returns:
-        ``(n,)``: 1 for a uniform map, 1 / patches where one patch holds everything; NaN where the attribution is zero everywhere.
+        ``(n,)``: 1 for a uniform map, 1 / patches where one patch holds everything; NaN where the
+        attribution is zero everywhere.
 
     Raises:
         ValueError: a patch size that does not divide the sides.

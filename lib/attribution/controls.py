@@ -1,6 +1,7 @@
 """Maps that know nothing of the encoder: what an attribution must beat.
 
-Each is called like an attribution, (encoder, images, mean views), and ignores the encoder and the views.
+Each is called like an attribution, (encoder, images, mean views), and ignores the encoder and the
+views.
 """
 
 import torch
@@ -12,14 +13,20 @@ from lib.data.draws import draws
 from lib.encoders.encoder import Encoder
 
 
-def pixel_value(encoder: Encoder | None, images: Tensor, mean_views: Tensor | None = None) -> Tensor:
-    """A = |x|, ``(n, channels, height, width)``: the brightness itself. An all-black image gets a zero map, with a warning."""
+def pixel_value(
+    encoder: Encoder | None, images: Tensor, mean_views: Tensor | None = None
+) -> Tensor:
+    """A = |x|, ``(n, channels, height, width)``: the brightness itself. An all-black image gets a
+    zero map, with a warning."""
     check_images(images)
     return warn_zero_maps(images.detach().abs(), "pixel value")
 
 
-def edge_magnitude(encoder: Encoder | None, images: Tensor, mean_views: Tensor | None = None) -> Tensor:
-    """Sobel's edge magnitude of each channel, A = √(G_x² + G_y²), borders replicated; ``(n, channels, height, width)``.
+def edge_magnitude(
+    encoder: Encoder | None, images: Tensor, mean_views: Tensor | None = None
+) -> Tensor:
+    """Sobel's edge magnitude of each channel, A = √(G_x² + G_y²), borders replicated;
+    ``(n, channels, height, width)``.
 
     A constant image gets a zero map, with a warning.
 
@@ -35,8 +42,11 @@ def edge_magnitude(encoder: Encoder | None, images: Tensor, mean_views: Tensor |
     return warn_zero_maps(magnitude, "edge magnitude")
 
 
-def centre_prior(encoder: Encoder | None, images: Tensor, mean_views: Tensor | None = None) -> Tensor:
-    """A Gaussian at the centre, standard deviation a quarter of each side: A = exp(−8 (u² + v²)), u, v in (−½, ½).
+def centre_prior(
+    encoder: Encoder | None, images: Tensor, mean_views: Tensor | None = None
+) -> Tensor:
+    """A Gaussian at the centre, standard deviation a quarter of each side: A = exp(−8 (u² + v²)),
+    u, v in (−½, ½).
 
     Returns ``(n, channels, height, width)``, the same for every image.
     """
@@ -45,7 +55,13 @@ def centre_prior(encoder: Encoder | None, images: Tensor, mean_views: Tensor | N
     return torch.exp(-8 * (v[:, None] ** 2 + u**2)).expand_as(images)
 
 
-def random_map(encoder: Encoder | None, images: Tensor, mean_views: Tensor | None = None, indices: Tensor | None = None, seed: int = 0) -> Tensor:
+def random_map(
+    encoder: Encoder | None,
+    images: Tensor,
+    mean_views: Tensor | None = None,
+    indices: Tensor | None = None,
+    seed: int = 0,
+) -> Tensor:
     """Uniform random numbers, ``(n, channels, height, width)``, that belong to the image's index.
 
     Args:

@@ -1,4 +1,5 @@
-"""Insertion and deletion: the representation's similarity while pixels come or go in the order of an attribution."""
+"""Insertion and deletion: the representation's similarity while pixels come or go in the order of
+an attribution."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -43,7 +44,8 @@ class InsertionDeletion:
 
 
 def substrate_image(images: Tensor, substrate: Substrate) -> Tensor:
-    """What stands in place of a missing pixel: the image blurred with σ = an eighth of its side, or the mean of each channel.
+    """What stands in place of a missing pixel: the image blurred with σ = an eighth of its side, or
+    the mean of each channel.
 
     Raises:
         ValueError: an unknown substrate.
@@ -53,19 +55,23 @@ def substrate_image(images: Tensor, substrate: Substrate) -> Tensor:
     if substrate != "blurred":
         raise ValueError(f"substrate is 'blurred' or 'mean', got {substrate!r}")
     sigma = min(images.shape[2:]) / 8
-    kernel = 2 * min(round(3 * sigma), min(images.shape[2:]) - 1) + 1  # a reflected border is narrower than the image
-    across = gaussian_blur(images, [kernel, 1], sigma)  # one axis after the other: the same, with 2 · kernel instead of kernel² products a pixel
+    # a reflected border is narrower than the image
+    kernel = 2 * min(round(3 * sigma), min(images.shape[2:]) - 1) + 1
+    # one axis after the other: the same, with 2 · kernel instead of kernel² products a pixel
+    across = gaussian_blur(images, [kernel, 1], sigma)
     return gaussian_blur(across, [1, kernel], sigma).clamp(0, 1)
 
 
 @torch.no_grad()
 def insertion_deletion(
-    encoder: Encoder, images: Tensor, attribution: Tensor, indices: Tensor, substrate: Substrate = "blurred", steps: int = 28, seed: int = 0,
-    batch_size: int = 256,
+    encoder: Encoder, images: Tensor, attribution: Tensor, indices: Tensor,
+    substrate: Substrate = "blurred", steps: int = 28, seed: int = 0, batch_size: int = 256,
 ) -> InsertionDeletion:  # fmt: skip
-    """Put the most important pixels into a substrate, or take them out of the image, and follow cos(f(x), f(x')).
+    """Put the most important pixels into a substrate, or take them out of the image, and follow
+    cos(f(x), f(x')).
 
-    After step j the round(j/steps · pixels) most important pixels are x (insertion) or the substrate (deletion), the others the reverse.
+    After step j the round(j/steps · pixels) most important pixels are x (insertion) or the
+    substrate (deletion), the others the reverse.
 
     Petsiuk et al. (2018), *RISE*, section 4.1, with the cosine in place of a class probability.
 
@@ -73,7 +79,8 @@ def insertion_deletion(
         encoder: f.
         images: ``(n, channels, height, width)`` in [0, 1].
         attribution: of that shape, or with one channel; channels are summed.
-        indices: ``(n,)`` integer indices of the images in their data set; with the seed they break ties.
+        indices: ``(n,)`` integer indices of the images in their data set; with the seed they break
+            ties.
         substrate: ``"blurred"`` or ``"mean"``.
         steps: points of a curve besides the first.
         seed: of ties.
@@ -83,7 +90,8 @@ def insertion_deletion(
         :class:`InsertionDeletion`.
 
     Raises:
-        ValueError: an unknown substrate, no steps, an attribution that does not fit, images outside [0, 1] or NaN.
+        ValueError: an unknown substrate, no steps, an attribution that does not fit, images outside
+            [0, 1] or NaN.
     """
     check_images(images)
     check_attribution(attribution, images)
@@ -91,14 +99,26 @@ def insertion_deletion(
         raise ValueError(f"expected at least one step, got {steps}")
     rank, missing = importance_rank(attribution, indices, seed), substrate_image(images, substrate)
     shares = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
-    counts = torch.tensor([feature_count(share, rank[0].numel()) for share in shares.tolist()], device=images.device)
+    counts = torch.tensor(
+        [feature_count(share, rank[0].numel()) for share in shares.tolist()], device=images.device
+    )
     anchors = F.normalize(encoder.representations(images, batch_size), dim=1)
     curves = []
     pairs = torch.arange(2 * len(images) * len(counts)).split(batch_size)
-    for pair in tqdm(pairs, desc=f"insertion and deletion on {encoder.name}", unit="batch", leave=False):
-        kind, image, step = pair // (len(images) * len(counts)), pair // len(counts) % len(images), pair % len(counts)
+    for pair in tqdm(
+        pairs, desc=f"insertion and deletion on {encoder.name}", unit="batch", leave=False
+    ):
+        kind, image, step = (
+            pair // (len(images) * len(counts)),
+            pair // len(counts) % len(images),
+            pair % len(counts),
+        )
         touched = rank[image] < counts[step].reshape(-1, 1, 1, 1)
         shown = touched ^ (kind == 1).reshape(-1, 1, 1, 1).to(touched.device)
-        curves.append(invariance_score(encoder, torch.where(shown, images[image], missing[image]), anchors[image]))
+        curves.append(
+            invariance_score(
+                encoder, torch.where(shown, images[image], missing[image]), anchors[image]
+            )
+        )
     insertion, deletion = torch.cat(curves).reshape(2, len(images), len(counts))
     return InsertionDeletion(shares, insertion, deletion)

@@ -1,4 +1,5 @@
-"""The score that SSLA attributes: how similar an image's representation is to those of its own views."""
+"""The score that SSLA attributes: how similar an image's representation is to those of its own
+views."""
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +10,11 @@ from lib.encoders.encoder import Encoder
 
 @torch.no_grad()
 def mean_view(encoder: Encoder, views: Tensor, batch_size: int = 256) -> Tensor:
-    """Mean of the normalised representations of each image's views, computed once and then held constant.
+    """Mean of the normalised representations of each image's views, computed once and then held
+    constant.
 
-    z̄ = (1/N) Σ_i z_i / ‖z_i‖, z_i = f(τ_i(x)). The score needs no more than this: its cost does not depend on the number of views.
+    z̄ = (1/N) Σ_i z_i / ‖z_i‖, z_i = f(τ_i(x)). The score needs no more than this: its cost does
+    not depend on the number of views.
 
     Args:
         encoder: f.
@@ -25,7 +28,10 @@ def mean_view(encoder: Encoder, views: Tensor, batch_size: int = 256) -> Tensor:
         ValueError: a wrong shape or no views.
     """
     if views.ndim != 5 or views.shape[1] == 0:
-        raise ValueError(f"expected views (images, views, channels, height, width) with at least one view, got shape {tuple(views.shape)}")
+        raise ValueError(
+            "expected views (images, views, channels, height, width) with at least one view, got"
+            f" shape {tuple(views.shape)}"
+        )
     z = encoder.representations(views.flatten(0, 1), batch_size).unflatten(0, views.shape[:2])
     return F.normalize(z, dim=2).mean(1)
 
@@ -51,5 +57,8 @@ def invariance_score(encoder: Encoder, images: Tensor, mean_views: Tensor) -> Te
         ValueError: another number of images than of mean views.
     """
     if len(images) != len(mean_views):
-        raise ValueError(f"expected one mean view per image, got {len(images)} images and {len(mean_views)} mean views")
+        raise ValueError(
+            f"expected one mean view per image, got {len(images)} images and {len(mean_views)} mean"
+            " views"
+        )
     return (F.normalize(encoder(images), dim=1) * mean_views).sum(1)

@@ -12,7 +12,8 @@ from lib.data.render import check_masks
 def rank_correlation(first: Tensor, second: Tensor, masks: Tensor | None) -> Tensor:
     """Spearman's rank correlation of two maps, channels summed, over the pixels of a mask.
 
-    Over the whole image two maps that only agree on where the object is already correlate; over the object alone they must agree on more.
+    Over the whole image two maps that only agree on where the object is already correlate; over the
+    object alone they must agree on more.
 
     Args:
         first, second: ``(n, channels, height, width)``.
@@ -41,13 +42,16 @@ def rank_correlation(first: Tensor, second: Tensor, masks: Tensor | None) -> Ten
 def structural_similarity(first: Tensor, second: Tensor, sigma: float = 1.5) -> Tensor:
     """Structural similarity (SSIM) of two maps, each first divided by its largest magnitude.
 
-    SSIM = mean over pixels of (2 μ_a μ_b + c₁)(2 σ_ab + c₂) / ((μ_a² + μ_b² + c₁)(σ_a² + σ_b² + c₂)), c₁ = 0.01², c₂ = 0.03²
+    SSIM = mean over pixels of (2 μ_a μ_b + c₁)(2 σ_ab + c₂) / ((μ_a² + μ_b² + c₁)(σ_a² + σ_b² +
+    c₂)), c₁ = 0.01², c₂ = 0.03²
 
-    Local moments are weighted by a Gaussian of standard deviation σ, eleven pixels wide. Wang et al. (2004), *Image Quality Assessment*; Adebayo et al.
-    (2018), *Sanity Checks for Saliency Maps*, compare maps of trained and randomised models by it.
+    Local moments are weighted by a Gaussian of standard deviation σ, eleven pixels wide. Wang et
+    al. (2004), *Image Quality Assessment*; Adebayo et al. (2018),
+    *Sanity Checks for Saliency Maps*, compare maps of trained and randomised models by it.
 
     Args:
-        first, second: ``(n, channels, height, width)``, at least six pixels on each side; channels are summed.
+        first, second: ``(n, channels, height, width)``, at least six pixels on each side; channels
+            are summed.
         sigma: of the window, in pixels.
 
     Returns:
@@ -58,12 +62,22 @@ def structural_similarity(first: Tensor, second: Tensor, sigma: float = 1.5) -> 
     a, b = (_to_unit(attribution) for attribution in (first, second))
     local_mean = lambda x: gaussian_blur(x, 11, sigma)  # noqa: E731
     mean_a, mean_b = local_mean(a), local_mean(b)
-    var_a, var_b, covariance = local_mean(a * a) - mean_a**2, local_mean(b * b) - mean_b**2, local_mean(a * b) - mean_a * mean_b
+    var_a, var_b, covariance = (
+        local_mean(a * a) - mean_a**2,
+        local_mean(b * b) - mean_b**2,
+        local_mean(a * b) - mean_a * mean_b,
+    )
     c1, c2 = 0.01**2, 0.03**2
-    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    similarity = (
+        (2 * mean_a * mean_b + c1)
+        * (2 * covariance + c2)
+        / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    )
     return similarity.mean((1, 2, 3))
 
 
 def _to_unit(attribution: Tensor) -> Tensor:
     summed = attribution.sum(1, keepdim=True)
-    return summed / summed.abs().amax((2, 3), keepdim=True).clamp(min=torch.finfo(summed.dtype).tiny)
+    return summed / summed.abs().amax((2, 3), keepdim=True).clamp(
+        min=torch.finfo(summed.dtype).tiny
+    )

@@ -1,4 +1,5 @@
-"""The evaluation of SSLA: attack what an attribution leaves unprotected, see how much the representation turns.
+"""The evaluation of SSLA: attack what an attribution leaves unprotected, see how much the
+representation turns.
 
 SSLA (2025), sections 4.3 and 4.4, Table 1, Appendix D; its code was not released.
 """
@@ -47,13 +48,23 @@ PAPER_ATTACKS = {  # SSLA (2025), section 4.4: "step number", "learning rate"
 RATES = tuple(rate / 10 for rate in range(11))
 
 
-def protection_order(images: Tensor, attribution: Tensor | None, strategy: Strategy, indices: Tensor, seed: int = 0, unit: Unit = "pixel") -> Tensor:
-    """The order in which features are protected, 0 first: a mask of rate r protects those below round(r · features).
+def protection_order(
+    images: Tensor,
+    attribution: Tensor | None,
+    strategy: Strategy,
+    indices: Tensor,
+    seed: int = 0,
+    unit: Unit = "pixel",
+) -> Tensor:
+    """The order in which features are protected, 0 first: a mask of rate r protects those below
+    round(r · features).
 
     Args:
         images: ``(n, channels, height, width)``.
-        attribution: of the images' shape, or with one channel; None for ``"random"``, which ignores it.
-        strategy: ``"important"`` (MI, the largest attribution first), ``"unimportant"`` (MU, the smallest first) or ``"random"``.
+        attribution: of the images' shape, or with one channel; None for ``"random"``, which ignores
+            it.
+        strategy: ``"important"`` (MI, the largest attribution first), ``"unimportant"`` (MU, the
+            smallest first) or ``"random"``.
         indices: ``(n,)`` integer indices of the images in their data set.
         seed: of the random order, and of the order among equal attributions.
         unit: ``"pixel"`` or ``"entry"`` (each channel of a pixel on its own).
@@ -62,7 +73,8 @@ def protection_order(images: Tensor, attribution: Tensor | None, strategy: Strat
         ``(n, 1 or channels, height, width)`` int64.
 
     Raises:
-        ValueError: an unknown strategy, no attribution where one is needed, one of another shape or not finite.
+        ValueError: an unknown strategy, no attribution where one is needed, one of another shape or
+            not finite.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy is one of {STRATEGIES}, got {strategy!r}")
@@ -72,15 +84,27 @@ def protection_order(images: Tensor, attribution: Tensor | None, strategy: Strat
         raise ValueError(f"strategy {strategy!r} needs an attribution, got None")
     check_attribution(attribution, images)
     attribution = attribution.expand_as(images) if unit == "entry" else attribution
-    return importance_rank(attribution if strategy == "important" else -attribution, indices, seed, unit)
+    return importance_rank(
+        attribution if strategy == "important" else -attribution, indices, seed, unit
+    )
 
 
-def perturb(encoder: Encoder, clean: Tensor, anchors: Tensor, attacked: Tensor, attack: Attack, noise: Tensor) -> Tensor:
-    """The attacked images: the steps lower cos(f(x̃), f(x)) inside the ball; what is not attacked stays as it is, bit for bit.
+def perturb(
+    encoder: Encoder,
+    clean: Tensor,
+    anchors: Tensor,
+    attacked: Tensor,
+    attack: Attack,
+    noise: Tensor,
+) -> Tensor:
+    """The attacked images: the steps lower cos(f(x̃), f(x)) inside the ball; what is not attacked
+    stays as it is, bit for bit.
 
-    x̃₀ = x + m · step_size · u, x̃ ← Π(x̃ − m · step_size · sign ∂cos(f(x̃), f(x))/∂x̃), m = 1 where attacked.
+    x̃₀ = x + m · step_size · u, x̃ ← Π(x̃ − m · step_size · sign ∂cos(f(x̃), f(x))/∂x̃), m = 1
+    where attacked.
 
-    The start is random because the gradient at x̃ = x is exactly 0; it is one step long at most, so that it adds little to the attack.
+    The start is random because the gradient at x̃ = x is exactly 0; it is one step long at most, so
+    that it adds little to the attack.
 
     Args:
         encoder: whose gradients are followed.
@@ -104,52 +128,67 @@ def perturb(encoder: Encoder, clean: Tensor, anchors: Tensor, attacked: Tensor, 
 
 
 def mask_and_attack(
-    encoder: Encoder, images: Tensor, attribution: Tensor | None, rates: Sequence[float], strategy: Strategy, attack: Attack | float, indices: Tensor,
-    seed: int = 0, unit: Unit = "pixel", gradient_encoder: Encoder | None = None, batch_size: int = 256,
+    encoder: Encoder, images: Tensor, attribution: Tensor | None, rates: Sequence[float],
+    strategy: Strategy, attack: Attack | float, indices: Tensor, seed: int = 0,
+    unit: Unit = "pixel", gradient_encoder: Encoder | None = None, batch_size: int = 256,
 ) -> Tensor:  # fmt: skip
     """Similarity that is left after an attack on the features that the mask does not protect.
 
-    score = cos(f(x), f(x̃)); 1 is no effect. Protecting what matters keeps it high (MI), protecting what does not lets it fall (MU).
+    score = cos(f(x), f(x̃)); 1 is no effect. Protecting what matters keeps it high (MI), protecting
+    what does not lets it fall (MU).
 
     Args:
         encoder: f.
         images: x, ``(n, channels, height, width)`` in [0, 1].
         attribution: of that shape, or with one channel; None for the strategy ``"random"``.
         rates: shares of the features to protect, in [0, 1].
-        strategy: ``"important"`` (MI), ``"unimportant"`` (MU) or ``"random"``; see :func:`protection_order`.
-        attack: such as those in ``PAPER_ATTACKS``; a number ε instead adds noise ε · sign(u) without any gradient.
+        strategy: ``"important"`` (MI), ``"unimportant"`` (MU) or ``"random"``; see
+            :func:`protection_order`.
+        attack: such as those in ``PAPER_ATTACKS``; a number ε instead adds noise ε · sign(u)
+            without any gradient.
         indices: ``(n,)`` integer indices of the images in their data set.
-        seed: of the random masks, of ties, and of the start; an image's numbers depend on its index and the seed alone, and all rates
-            and strategies share its start.
+        seed: of the random masks, of ties, and of the start; an image's numbers depend on its index
+            and the seed alone, and all rates and strategies share its start.
         unit: protect ``"pixel"`` by pixel or ``"entry"`` by entry.
-        gradient_encoder: follow this encoder's gradients and still score f (a transferred attack); f itself where None.
+        gradient_encoder: follow this encoder's gradients and still score f (a transferred attack);
+            f itself where None.
         batch_size: attacked images at once, whatever the number of rates.
 
     Returns:
         ``(n, rates)`` in [−1, 1].
 
     Raises:
-        ValueError: an unknown strategy or unit, a rate outside [0, 1], an attribution that does not fit, images outside [0, 1] or NaN.
+        ValueError: an unknown strategy or unit, a rate outside [0, 1], an attribution that does not
+            fit, images outside [0, 1] or NaN.
     """
     check_images(images)
     images = images.detach()
     order = protection_order(images, attribution, strategy, indices, seed, unit)
-    protected_count = torch.tensor([feature_count(rate, order[0].numel()) for rate in rates], device=images.device)
+    protected_count = torch.tensor(
+        [feature_count(rate, order[0].numel()) for rate in rates], device=images.device
+    )
     anchors = F.normalize(encoder.representations(images, batch_size), dim=1)
     guide = gradient_encoder or encoder
-    guide_anchors = anchors if guide is encoder else F.normalize(guide.representations(images, batch_size), dim=1)
+    guide_anchors = (
+        anchors
+        if guide is encoder
+        else F.normalize(guide.representations(images, batch_size), dim=1)
+    )
     scores = []
     pairs = torch.arange(len(images) * len(rates)).split(batch_size)
     for pair in tqdm(pairs, desc=f"attack on {encoder.name}", unit="batch", leave=False):
         image, rate = pair // len(rates), pair % len(rates)
         clean, attacked = images[image], order[image] >= protected_count[rate].reshape(-1, 1, 1, 1)
         entries = clean[0].numel()
-        u = draws(indices[image], 2 * entries, seed)[:, entries:].to(clean) * 2 - 1  # the first half orders random masks
+        # the first half orders random masks
+        u = draws(indices[image], 2 * entries, seed)[:, entries:].to(clean) * 2 - 1
         u = u.reshape(clean.shape)
         if isinstance(attack, Attack):
             x = perturb(guide, clean, guide_anchors[image], attacked, attack, u)
         else:
-            x = torch.where(attacked, (clean + attack * torch.where(u < 0, -1.0, 1.0)).clamp(0, 1), clean)
+            x = torch.where(
+                attacked, (clean + attack * torch.where(u < 0, -1.0, 1.0)).clamp(0, 1), clean
+            )
         with torch.no_grad():
             scores.append(invariance_score(encoder, x, anchors[image]))
     return torch.cat(scores).reshape(len(images), len(rates))

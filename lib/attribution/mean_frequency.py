@@ -9,13 +9,15 @@ from lib.attribution.checks import check_attribution
 def mean_frequency(attribution: Tensor) -> Tensor:
     """Mean spatial frequency of a map, weighted by its power spectrum without the constant.
 
-    f̄ = Σ_k |k| · |Â_k|² / Σ_k |Â_k|², k ≠ 0, Â the two-dimensional Fourier transform of the map summed over channels
+    f̄ = Σ_k |k| · |Â_k|² / Σ_k |Â_k|², k ≠ 0, Â the two-dimensional Fourier transform of the map
+    summed over channels
 
     Args:
         attribution: ``(n, channels, height, width)``.
 
     Returns:
-        ``(n,)`` in cycles per pixel: 0.5 is the finest stripe along an axis; NaN for a constant map. White noise has about 0.38.
+        ``(n,)`` in cycles per pixel: 0.5 is the finest stripe along an axis; NaN for a constant
+        map. White noise has about 0.38.
 
     >>> stripes = torch.tensor([1.0, -1.0] * 4).expand(1, 1, 8, 8)
     >>> mean_frequency(stripes).item()

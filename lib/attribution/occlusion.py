@@ -11,18 +11,27 @@ from lib.encoders.encoder import Encoder
 
 @torch.no_grad()
 def occlusion(
-    encoder: Encoder, images: Tensor, mean_views: Tensor, window: int | None = None, stride: int | None = None, baseline: float = 0.0, batch_size: int = 256
+    encoder: Encoder,
+    images: Tensor,
+    mean_views: Tensor,
+    window: int | None = None,
+    stride: int | None = None,
+    baseline: float = 0.0,
+    batch_size: int = 256,
 ) -> Tensor:
-    """A_p = mean over the windows that cover pixel p of S(x) − S(x with the window at the baseline), signed.
+    """A_p = mean over the windows that cover pixel p of S(x) − S(x with the window at the
+    baseline), signed.
 
-    Zeiler, Fergus (2014), *Visualizing and Understanding Convolutional Networks*. Where the image already has the baseline's value a
-    window changes nothing; an image equal to the baseline gets a zero map, with a warning.
+    Zeiler, Fergus (2014), *Visualizing and Understanding Convolutional Networks*. Where the image
+    already has the baseline's value a window changes nothing; an image equal to the baseline gets a
+    zero map, with a warning.
 
     Args:
         encoder: f.
         images: ``(n, channels, height, width)`` in [0, 1].
         mean_views: z̄, ``(n, width)``.
-        window: side of the square window, which covers all channels, in pixels; a seventh of the image's where None.
+        window: side of the square window, which covers all channels, in pixels; a seventh of the
+            image's where None.
         stride: distance between windows, in pixels; half a window where None.
         baseline: grey level of the window, 0 is black.
         batch_size: occluded images at once.
@@ -31,20 +40,24 @@ def occlusion(
         ``(n, channels, height, width)``, the same in each channel.
 
     Raises:
-        ValueError: a window larger than the image, a stride larger than the window, images outside [0, 1] or NaN.
+        ValueError: a window larger than the image, a stride larger than the window, images outside
+            [0, 1] or NaN.
     """
     check_images(images, mean_views)
     channels, height, width = images.shape[1:]
     window = max(1, min(height, width) // 7) if window is None else window
     stride = max(1, window // 2) if stride is None else stride
     if not 1 <= stride <= window <= min(height, width):
-        raise ValueError(f"expected 1 ≤ stride ≤ window ≤ {min(height, width)} (side of the image), got stride {stride} and window {window}")
+        raise ValueError(
+            f"expected 1 ≤ stride ≤ window ≤ {min(height, width)} (side of the image), got stride"
+            f" {stride} and window {window}"
+        )
     method = Occlusion(score_function(encoder))
     found = [
-        method.attribute(
-            x, (channels, window, window), (channels, stride, stride), baselines=baseline, additional_forward_args=(z,),
-            perturbations_per_eval=max(1, batch_size // len(x)),
-        )
-        for x, z in zip(images.split(batch_size), mean_views.split(batch_size), strict=True)
+        method.attribute( x, (channels, window, window), (channels, stride, stride),
+        baselines=baseline, additional_forward_args=(z,), perturbations_per_eval=max(1,
+        batch_size // len(x)), ) for x, z in zip(images.split(batch_size),
+        mean_views.split(batch_size), strict=True)
     ]  # fmt: skip
-    return warn_zero_maps(torch.cat(found).to(images), "occlusion")  # captum counts in single precision
+    # captum counts in single precision
+    return warn_zero_maps(torch.cat(found).to(images), "occlusion")

@@ -8,7 +8,8 @@ from lib.attribution.relevance_mass import relevance_mass_accuracy
 
 
 def outline(masks: Tensor, width: int = 2) -> Tensor:
-    """Pixels of each mask that lie within ``width`` pixels (in both directions) of a pixel outside it, the image's border counting as outside.
+    """Pixels of each mask that lie within ``width`` pixels (in both directions) of a pixel outside
+    it, the image's border counting as outside.
 
     Args:
         masks: ``(n, 1, height, width)`` bool.
@@ -21,7 +22,10 @@ def outline(masks: Tensor, width: int = 2) -> Tensor:
     [True, False, False, True]
     """
     if masks.dtype != torch.bool or masks.ndim != 4 or width < 1:
-        raise ValueError(f"expected bool masks (n, 1, height, width) and a width of at least 1, got {masks.dtype} {tuple(masks.shape)} and {width}")
+        raise ValueError(
+            "expected bool masks (n, 1, height, width) and a width of at least 1, got"
+            f" {masks.dtype} {tuple(masks.shape)} and {width}"
+        )
     outside = F.pad((~masks).float(), [width] * 4, value=1.0)
     return masks & (F.max_pool2d(outside, 2 * width + 1, stride=1) > 0)
 
@@ -37,6 +41,9 @@ def outline_share(attribution: Tensor, masks: Tensor, width: int = 2) -> Tensor:
         width: of the outline, in pixels.
 
     Returns:
-        ``(n,)`` in [0, 1]; NaN where the object has no attribution. A uniform map has the outline's share of the object's area.
+        ``(n,)`` in [0, 1]; NaN where the object has no attribution. A uniform map has the outline's
+        share of the object's area.
     """
-    return relevance_mass_accuracy(attribution, outline(masks, width)) / relevance_mass_accuracy(attribution, masks)
+    return relevance_mass_accuracy(attribution, outline(masks, width)) / relevance_mass_accuracy(
+        attribution, masks
+    )

@@ -9,15 +9,17 @@ from lib.data.render import check_masks
 def pointing_game(attribution: Tensor, masks: Tensor) -> Tensor:
     """Hit or miss of the pixel with the largest attribution, summed over channels.
 
-    Zhang et al. (2018), *Top-Down Neural Attention by Excitation Backprop*, without their margin of 15 px around the object.
+    Zhang et al. (2018), *Top-Down Neural Attention by Excitation Backprop*, without their margin of
+    15 px around the object.
 
     Args:
         attribution: ``(n, channels, height, width)``.
         masks: ``(n, 1, height, width)`` bool, True on the object.
 
     Returns:
-        ``(n,)``: 1 for a hit, 0 for a miss; where several pixels share the maximum, the share of them on the object. A constant map
-        gets the mask's share of the area, as a random map does on average.
+        ``(n,)``: 1 for a hit, 0 for a miss; where several pixels share the maximum, the share of
+        them on the object. A constant map gets the mask's share of the area, as a random map does
+        on average.
 
     >>> import torch
     >>> pointing_game(torch.tensor([[[[0.2, 0.9, 0.9]]]]), torch.tensor([[[[True, True, False]]]])).item()

@@ -31,7 +31,8 @@ def relevance_mass_accuracy(attribution: Tensor, masks: Tensor) -> Tensor:
 
 
 def relative_relevance_mass(attribution: Tensor, masks: Tensor) -> Tensor:
-    """Share of the attribution inside a mask over the mask's share of the area: 1 for a uniform or random map.
+    """Share of the attribution inside a mask over the mask's share of the area: 1 for a uniform or
+    random map.
 
     Args:
         attribution, masks: of :func:`relevance_mass_accuracy`.

@@ -1,4 +1,5 @@
-"""SSLA and its evaluation against the passes through the encoder that they cannot do without, and against captum."""
+"""SSLA and its evaluation against the passes through the encoder that they cannot do without, and
+against captum."""
 
 import torch
 import torch.nn.functional as F
@@ -20,24 +21,37 @@ def forward_backward(encoder: Encoder, images: torch.Tensor) -> None:
     torch.autograd.grad(F.normalize(encoder(x), dim=1).sum(), x)
 
 
-def measure(images: int = 64, steps: int = 10, views: int = 8, attack_steps: int = 4, attacked: int = 8, rounds: int = 5) -> tuple[dict[str, float], dict[str, float]]:
+def measure(
+    images: int = 64,
+    steps: int = 10,
+    views: int = 8,
+    attack_steps: int = 4,
+    attacked: int = 8,
+    rounds: int = 5,
+) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds of the ViT-S of this study with random weights.
 
     Args:
         images: of the batch that SSLA and integrated gradients explain.
         steps: T of SSLA, and of captum's integral: equal numbers of evaluations in equal batches.
         views: N.
-        attack_steps, attacked: steps, and images, of the evaluation at all rates with all strategies.
+        attack_steps, attacked: steps, and images, of the evaluation at all rates with all
+            strategies.
         rounds: how often.
 
     Returns:
-        seconds by task; ratios: SSLA (with the views' representations) over its T forward-backward and N + 1 forward passes, SSLA's path over captum's
-        integrated gradients, the evaluation over its passes.
+        seconds by task; ratios: SSLA (with the views' representations) over its T forward-backward
+        and N + 1 forward passes, SSLA's path over captum's integrated gradients, the evaluation
+        over its passes.
     """
     torch.manual_seed(0)
     encoder = Encoder(build_vit(vit_arguments("s")), [0.3], [0.35], "patch_mean", name="vit-s")
     x, seen = torch.rand(images, 1, 28, 28), torch.rand(images, views, 1, 28, 28)
-    z, index, attack = mean_view(encoder, seen, images), torch.arange(images), Attack(attack_steps, 0.01)
+    z, index, attack = (
+        mean_view(encoder, seen, images),
+        torch.arange(images),
+        Attack(attack_steps, 0.01),
+    )
     pairs = len(RATES) * len(STRATEGIES) * attacked
     attribution = torch.rand_like(x)
 
@@ -56,20 +70,41 @@ def measure(images: int = 64, steps: int = 10, views: int = 8, attack_steps: int
 
     def evaluation() -> None:
         for strategy in STRATEGIES:
-            mask_and_attack(encoder, x[:attacked], attribution[:attacked], RATES, strategy, attack, index[:attacked], batch_size=images)
+            mask_and_attack(
+                encoder,
+                x[:attacked],
+                attribution[:attacked],
+                RATES,
+                strategy,
+                attack,
+                index[:attacked],
+                batch_size=images,
+            )
 
     tasks = [
         ("T forward-backward, N + 1 forward", passes),
-        ("SSLA with its views", lambda: ssla(encoder, x, mean_view(encoder, seen, images), steps, batch_size=images)),
+        (
+            "SSLA with its views",
+            lambda: ssla(encoder, x, mean_view(encoder, seen, images), steps, batch_size=images),
+        ),
         ("SSLA's path", lambda: ssla(encoder, x, z, steps, batch_size=images)),
-        ("captum's integrated gradients", lambda: integrated_gradients(encoder, x, z, steps=steps, batch_size=images)),
+        (
+            "captum's integrated gradients",
+            lambda: integrated_gradients(encoder, x, z, steps=steps, batch_size=images),
+        ),
         ("the attack's passes", attack_passes),
         ("mask and attack", evaluation),
     ]
     seconds = least_seconds(tasks, rounds)
     ratios = {
-        "SSLA over its passes": seconds["SSLA with its views"] / seconds["T forward-backward, N + 1 forward"],
-        "SSLA's path over captum's integrated gradients": seconds["SSLA's path"] / seconds["captum's integrated gradients"],
-        "Mask and attack over its passes": seconds["mask and attack"] / seconds["the attack's passes"],
+        "SSLA over its passes": (
+            seconds["SSLA with its views"] / seconds["T forward-backward, N + 1 forward"]
+        ),
+        "SSLA's path over captum's integrated gradients": (
+            seconds["SSLA's path"] / seconds["captum's integrated gradients"]
+        ),
+        "Mask and attack over its passes": (
+            seconds["mask and attack"] / seconds["the attack's passes"]
+        ),
     }
     return seconds, ratios

@@ -7,11 +7,14 @@ from typing import TypeVar
 Name = TypeVar("Name", bound=Hashable)
 
 
-def least_seconds(tasks: Sequence[tuple[Name, Callable[[], object]]], rounds: int) -> dict[Name, float]:
+def least_seconds(
+    tasks: Sequence[tuple[Name, Callable[[], object]]], rounds: int
+) -> dict[Name, float]:
     """Processor seconds of each task, the least of several rounds.
 
-    Tasks take turns, so that a change of the machine's speed meets all of them. Processor time leaves out what other programs take; on an
-    idle machine it equals the time on the clock, since everything runs in one thread.
+    Tasks take turns, so that a change of the machine's speed meets all of them. Processor time
+    leaves out what other programs take; on an idle machine it equals the time on the clock, since
+    everything runs in one thread.
 
     Args:
         tasks: names and functions; a name may come more than once.

@@ -1,6 +1,8 @@
-"""Attention distance and normalised mutual information against the formulas as the official notebook writes them.
+"""Attention distance and normalised mutual information against the formulas as the official
+notebook writes them.
 
-Park et al. (2023); https://github.com/naver-ai/cl-vs-mim/blob/eafe516bddb302fb137f9c0dfbac9f95c4ede052/self_attention_analysis.ipynb
+Park et al. (2023);
+https://github.com/naver-ai/cl-vs-mim/blob/eafe516bddb302fb137f9c0dfbac9f95c4ede052/self_attention_analysis.ipynb
 """
 
 import numpy as np
@@ -35,13 +37,19 @@ def official_nmi(attention: Tensor) -> Tensor:
     return information / (entropy_query * entropy_key).sqrt()
 
 
-def measure(images: int = 16, heads: int = 12, grid: tuple[int, int] = (14, 14), rounds: int = 7) -> pd.DataFrame:
-    """Seconds of both statistics on the same random attention, their ratio, and the largest difference of values (of distances relative).
+def measure(
+    images: int = 16, heads: int = 12, grid: tuple[int, int] = (14, 14), rounds: int = 7
+) -> pd.DataFrame:
+    """Seconds of both statistics on the same random attention, their ratio, and the largest
+    difference of values (of distances relative).
 
-    The official notebook's loop over pairs of patches that fills the distance matrix is left out of its time.
+    The official notebook's loop over pairs of patches that fills the distance matrix is left out of
+    its time.
     """
     patches = grid[0] * grid[1]
-    logits = torch.randn(images, heads, patches, patches, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(
+        images, heads, patches, patches, generator=torch.Generator().manual_seed(0)
+    )
     attention = logits.mul(2).softmax(-1)
     distances = patch_distances(grid, PATCH_SIZE).numpy()
     tasks = {
@@ -54,6 +62,9 @@ def measure(images: int = 16, heads: int = 12, grid: tuple[int, int] = (14, 14),
     values = {name: task().double() for name, task in tasks.items()}
     table.loc["both"] = table.sum()
     table["ratio"] = table["official"] / table["here"]
-    difference = {name: ((values[name, "here"] / values[name, "official"]) - 1).abs().max().item() for name in ("distance", "mutual information")}
+    difference = {
+        name: ((values[name, "here"] / values[name, "official"]) - 1).abs().max().item()
+        for name in ("distance", "mutual information")
+    }
     table["difference"] = pd.Series(difference | {"both": max(difference.values())})
     return table[["official", "here", "ratio", "difference"]]

@@ -11,18 +11,26 @@ from tqdm import tqdm
 
 from lib.bench.clock import least_seconds
 from lib.data.fashion import load_fashion
+from lib.data.images import Images
 from lib.encoders.observe import unfused
-from lib.pretrain.methods import METHODS, RESNET, objective_for, small_encoder
+from lib.pretrain.methods import METHODS, PROJECTION, RESNET, objective_for, small_encoder
 from lib.pretrain.recipe import Recipe, optimizer_for, seeded
 from lib.pretrain.trainer import descend
 
-Pair = tuple[str, str]
-TRAININGS: tuple[Pair, ...] = (
-    *((method, "s") for method in ("simmim", "mae", "moco-v3", "hybrid", "dino", "supervised")),
-    *((method, RESNET) for method in ("simclr", "byol", "simsiam", "moco-v3")),
-)  # fmt: skip
-SIMMIM, MOCO = ("simmim", "s"), ("moco-v3", "s")
-AIM_SIMMIM, AIM_MOCO, SHARE_MOCO = 0.45, 0.9, 3 / 8  # SimMIM passes 3 times through the encoder, MoCo v3 8 times: 2 views × (3 + 1)
+Training = tuple[str, str, str]  # objective, size of the encoder, images
+GARMENTS, PHOTOGRAPHS = "garments", "photographs"
+TRAININGS: tuple[Training, ...] = tuple(
+    (method, size, images)
+    for images in (GARMENTS, PHOTOGRAPHS)
+    for size, methods in {
+        "s": ("simmim", "mae", "moco-v3", "hybrid", "dino", "supervised"),
+        RESNET: ("simclr", "byol", "simsiam", "moco-v3"),
+    }.items()
+    for method in methods
+)
+SIMMIM, MOCO = ("simmim", "s", GARMENTS), ("moco-v3", "s", GARMENTS)
+# SimMIM passes 3 times through the encoder, MoCo v3 8 times: 2 views × (3 + 1)
+AIM_SIMMIM, AIM_MOCO, SHARE_MOCO = 0.45, 0.9, 3 / 8
 MATRIX_SIDES = (256, 512, 1024)
 KINDS = {
     "matrix products": r"aten::(addmm|mm|bmm|baddbmm)$",
@@ -34,7 +42,8 @@ KINDS = {
 
 
 def matrix_product(side: int) -> tuple[Callable[[], None], float]:
-    """A task of about 2·10⁹ floating-point operations on square matrices that stay in the cache, and how many they are."""
+    """A task of about 2·10⁹ floating-point operations on square matrices that stay in the cache,
+    and how many they are."""
     a, b, out = torch.randn(side, side), torch.randn(side, side), torch.empty(side, side)
     repeats = max(1, round(1e9 / side**3))
 
@@ -46,19 +55,27 @@ def matrix_product(side: int) -> tuple[Callable[[], None], float]:
 
 
 class Step:
-    """One training step, as :func:`lib.pretrain.trainer.train` takes it, again and again on the same images.
+    """One training step, as :func:`lib.pretrain.trainer.train` takes it, again and again on the
+    same images.
 
     Args:
         method: of :data:`METHODS`.
         size: of the encoder.
+        images: garments, or noise of the size of photographs, for encoders with a convolutional
+            stem.
         batch_size: images.
     """
 
-    def __init__(self, method: str, size: str, batch_size: int):
+    def __init__(self, method: str, size: str, images: str, batch_size: int):
         torch.manual_seed(0)
-        self.batch = load_fashion("test").subset(torch.arange(batch_size))
+        garments = load_fashion("test").subset(torch.arange(batch_size))
+        photographs = Images(torch.rand(batch_size, 3, 64, 64), garments.labels, None, ("",) * 10)
+        self.batch = garments if images == GARMENTS else photographs
+        encoder, *_ = small_encoder(
+            size, images == PHOTOGRAPHS, PROJECTION if images == GARMENTS else "convolutional"
+        )
         weight = 0.4 if method == "hybrid" else None
-        self.objective = objective_for(method, small_encoder(size)[0], len(self.batch.classes), weight)
+        self.objective = objective_for(method, encoder, len(self.batch.classes), weight)
         self.recipe = Recipe(batch_size, batch_size, weight_decay=METHODS[method].weight_decay)
         self.optimizer = optimizer_for(self.objective, self.recipe)
 
@@ -75,40 +92,53 @@ class Step:
 
 
 def operations(step: Step) -> int:
-    """Floating-point operations of the matrix products and convolutions of a forward and backward pass, attention included."""
+    """Floating-point operations of the matrix products and convolutions of a forward and backward
+    pass, attention included."""
     attentions = [module for module in step.objective.modules() if hasattr(module, "fused_attn")]
-    with unfused(attentions), FlopCounterMode(display=False) as counter:  # the counter does not know the fused kernel of the CPU
+    # the counter does not know the fused kernel of the CPU
+    with unfused(attentions), FlopCounterMode(display=False) as counter:
         step.loss().backward()
     return counter.get_total_flops()
 
 
 def where_time_goes(step: Callable[[], None]) -> dict[str, float]:
-    """Share of each kind of operation in the time of a step, of drawing views and of the optimizer; the rest is element-wise work."""
+    """Share of each kind of operation in the time of a step, of drawing views and of the optimizer;
+    the rest is element-wise work."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         step()
     events = profiler.key_averages()
     total = sum(event.self_cpu_time_total for event in events)
-    of_kind = {kind: sum(e.self_cpu_time_total for e in events if re.match(pattern, e.key)) for kind, pattern in KINDS.items()}
-    of_range = {name: sum(e.cpu_time_total for e in events if e.key.startswith(key)) for name, key in {"draw": "draw", "AdamW": "Optimizer.step"}.items()}
+    of_kind = {
+        kind: sum(e.self_cpu_time_total for e in events if re.match(pattern, e.key))
+        for kind, pattern in KINDS.items()
+    }
+    of_range = {
+        name: sum(e.cpu_time_total for e in events if e.key.startswith(key))
+        for name, key in {"draw": "draw", "AdamW": "Optimizer.step"}.items()
+    }
     shares = {name: time / total for name, time in (of_kind | of_range).items()}
     return shares | {"rest": max(0.0, 1 - sum(shares.values()))}
 
 
-def measure(trainings: tuple[Pair, ...] = TRAININGS, batch_size: int = 64, rounds: int = 3) -> tuple[float, pd.DataFrame, pd.DataFrame]:
+def measure(
+    trainings: tuple[Training, ...] = TRAININGS, batch_size: int = 64, rounds: int = 3
+) -> tuple[float, pd.DataFrame, pd.DataFrame]:
     """Speed of each training.
 
     Returns:
-        the peak in operations per second; by (objective, encoder): images and operations per second and their share of the peak; and the
-        shares of a step's time.
+        the peak in operations per second; by (objective, encoder, images): images and operations per second
+        and their share of the peak; and the shares of a step's time.
     """
     products = {side: matrix_product(side) for side in MATRIX_SIDES}
-    steps: dict[Pair, Step] = {pair: Step(*pair, batch_size) for pair in trainings}
+    steps: dict[Training, Step] = {pair: Step(*pair, batch_size) for pair in trainings}
     shares, flops = {}, {}
     for pair, step in tqdm(steps.items(), desc="profiles", leave=False):
         step()
         flops[pair], shares[pair] = operations(step), where_time_goes(step)
     peaks = [(side, product) for side, (product, _) in products.items()]
-    seconds = least_seconds([turn for pair, step in steps.items() for turn in (*peaks, (pair, step))], rounds)
+    seconds = least_seconds(
+        [turn for pair, step in steps.items() for turn in (*peaks, (pair, step))], rounds
+    )
     peak = max(count / seconds[side] for side, (_, count) in products.items())
     rows = {
         pair: {

@@ -1,4 +1,5 @@
-"""The images that a page is computed on, by name: the garments, CIFAR-10, or any folder of images."""
+"""The images that a page is computed on, by name: the garments, CIFAR-10, or any folder of
+images."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lib.data.fashion import load_fashion
-from lib.data.folder import folder_samples, load_cifar10, read_image
+from lib.data.folder import folder_samples, load_cifar10
 from lib.data.imagenette import IMAGENETTE_SIDE, load_imagenette
 from lib.data.images import Images, drawn
+from lib.data.read_image import read_image
 
 Split = Literal["train", "test"]
 CIFAR10_ROOT = Path(__file__).resolve().parents[2] / "data" / "cifar-10"
@@ -42,9 +44,12 @@ class FolderImages:
         return len(self.files)
 
     def subset(self, indices: Tensor) -> Images:
-        """The images at ``indices`` ``(m,)``, read now: RGB, the shorter side resized to 224 px, the centre cropped."""
+        """The images at ``indices`` ``(m,)``, read now: RGB, the shorter side resized to 224 px,
+        the centre cropped."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            waiting = pool.map(lambda i: read_image(self.files[i], FOLDER_SIDE, 3), indices.tolist())
+            waiting = pool.map(
+                lambda i: read_image(self.files[i], FOLDER_SIDE, 3), indices.tolist()
+            )
             read = list(tqdm(waiting, "images", total=len(indices), leave=False, mininterval=10))
         return Images(torch.stack(read), self.labels[indices], None, self.classes)
 
@@ -94,9 +99,10 @@ def load_images(dataset: str, split: Split) -> Images | FolderImages:
     """Images with labels and, where there are any, object masks.
 
     Args:
-        dataset: ``"fashion"`` (carried by the repository), ``"cifar10"`` or ``"imagenette"`` (downloaded to ``data`` on first use),
-            ``"imagenette:/path/to/folder"`` (photographs of 64 px from a folder with ``train`` and ``val``), or the path of a folder with
-            one subfolder of images per class, or with ``train`` and ``val`` that have them.
+        dataset: ``"fashion"`` (carried by the repository), ``"cifar10"`` or ``"imagenette"``
+            (downloaded to ``data`` on first use), ``"imagenette:/path/to/folder"`` (photographs of
+            64 px from a folder with ``train`` and ``val``), or the path of a folder with one
+            subfolder of images per class, or with ``train`` and ``val`` that have them.
         split: training or test images.
 
     Raises:

@@ -19,9 +19,11 @@ def _splitmix64(state: np.ndarray) -> np.ndarray:
 
 
 def draws(indices: Tensor, count: int, seed: int) -> Tensor:
-    """Uniform numbers for each image: the same (seed, index, column) gives the same number in any batch, in any order.
+    """Uniform numbers for each image: the same (seed, index, column) gives the same number in any
+    batch, in any order.
 
-    draw[i, k] = top 24 bits of h(h(h(seed) ⊕ index i) + k · golden) / 2²⁴, h = SplitMix64, golden = 2⁶⁴ / 1.618…
+    draw[i, k] = top 24 bits of h(h(h(seed) ⊕ index i) + k · golden) / 2²⁴, h = SplitMix64, golden =
+    2⁶⁴ / 1.618…
 
     Column k does not depend on ``count``: asking for more columns later keeps the first ones.
 
@@ -40,7 +42,9 @@ def draws(indices: Tensor, count: int, seed: int) -> Tensor:
     True
     """
     if indices.ndim != 1 or indices.is_floating_point() or indices.dtype == torch.bool:
-        raise ValueError(f"expected integer indices (n,), got {indices.dtype} of shape {tuple(indices.shape)}")
+        raise ValueError(
+            f"expected integer indices (n,), got {indices.dtype} of shape {tuple(indices.shape)}"
+        )
     if count < 0:
         raise ValueError(f"expected a count of at least 0, got {count}")
     index = indices.numpy().astype(np.int64).view(np.uint64)

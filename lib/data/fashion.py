@@ -1,10 +1,10 @@
 """Fashion-MNIST with ground truth: garments, their masks, and any grey background.
 
-Xiao, Rasul, Vollgraf (2017), *Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms*.
+Xiao, Rasul, Vollgraf (2017), *Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
+Learning Algorithms*.
 """
 
 import gzip
-import hashlib
 import zlib
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,18 @@ from torch import Tensor
 
 from lib.data.images import Images
 
-FASHION_CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+FASHION_CLASSES = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 FASHION_ROOT = Path(__file__).resolve().parents[2] / "data" / "fashion-mnist"
 _FILES = {"train": "train", "test": "t10k"}
 _MASK_THRESHOLD = 0.06
@@ -40,7 +51,9 @@ def garment_mask(images: Tensor, threshold: float = _MASK_THRESHOLD) -> Tensor:
     9
     """
     if images.ndim != 4 or images.shape[1] != 1:
-        raise ValueError(f"expected grey images (n, 1, height, width), got shape {tuple(images.shape)}")
+        raise ValueError(
+            f"expected grey images (n, 1, height, width), got shape {tuple(images.shape)}"
+        )
     above = F.pad((images > threshold).float(), (2, 2, 2, 2))  # outside the image is background
     dilated = F.max_pool2d(above, 3, stride=1)
     return F.max_pool2d(1 - dilated, 3, stride=1) < 0.5
@@ -61,13 +74,18 @@ def on_background(images: Tensor, masks: Tensor, level: float | Tensor) -> Tenso
     """
     level = torch.as_tensor(level, dtype=images.dtype).reshape(-1, 1, 1, 1)
     if not (level.min() >= 0 and level.max() <= 1):  # also refuses NaN
-        raise ValueError(f"expected background levels in [0, 1], got {level.min():.3g} to {level.max():.3g}")
+        raise ValueError(
+            f"expected background levels in [0, 1], got {level.min():.3g} to {level.max():.3g}"
+        )
     return torch.where(masks | (level == 0), images, level)
 
 
 def _read_idx(path: Path, magic: int) -> np.ndarray:
     if not path.is_file():
-        raise FileNotFoundError(f"expected the Fashion-MNIST file {path}; it is part of the repository, or get it with torchvision")
+        raise FileNotFoundError(
+            f"expected the Fashion-MNIST file {path}; it is part of the repository, or get it with"
+            " torchvision"
+        )
     try:
         raw = gzip.decompress(path.read_bytes())
     except (EOFError, OSError, zlib.error) as error:
@@ -75,7 +93,9 @@ def _read_idx(path: Path, magic: int) -> np.ndarray:
     header = np.frombuffer(raw, ">i4", count=1)[0] if len(raw) >= 4 else -1
     ndim = magic & 0xFF
     if header != magic or len(raw) < 4 * (ndim + 1):
-        raise ValueError(f"{path} is not the expected IDX file: magic number {header}, expected {magic}")
+        raise ValueError(
+            f"{path} is not the expected IDX file: magic number {header}, expected {magic}"
+        )
     shape = np.frombuffer(raw, ">i4", count=ndim, offset=4)
     body = np.frombuffer(raw, np.uint8, offset=4 * (ndim + 1))
     if body.size != shape.prod():
@@ -83,18 +103,10 @@ def _read_idx(path: Path, magic: int) -> np.ndarray:
     return body.reshape(shape)
 
 
-def verify_fashion(root: Path = FASHION_ROOT) -> None:
-    """Compare the four files with ``SHA256SUMS`` beside them; raise a ValueError that names the first that differs."""
-    for line in (root / "SHA256SUMS").read_text().splitlines():
-        expected, name = line.split()
-        found = hashlib.sha256((root / name).read_bytes()).hexdigest()
-        if found != expected:
-            raise ValueError(f"{root / name} has sha256 {found}, expected {expected}")
-
-
 @lru_cache(maxsize=2)
 def load_fashion(split: Literal["train", "test"], root: Path = FASHION_ROOT) -> Images:
-    """The official training (60,000) or test (10,000) split, in its original order, with garment masks.
+    """The official training (60,000) or test (10,000) split, in its original order, with garment
+    masks.
 
     Raises:
         ValueError: an unknown split, a truncated file.

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from lib.data.draws import draws
 
-FREQUENCIES = tuple(round(0.1 * k, 1) * math.pi for k in range(1, 10))  # the nine points of the paper's axis
+# the nine points of the paper's axis
+FREQUENCIES = tuple(round(0.1 * k, 1) * math.pi for k in range(1, 10))
 
 
 def ring_bounds(frequency: float, side: int, half_width: float = 0.2) -> tuple[int, int]:
@@ -30,35 +31,51 @@ def ring_bounds(frequency: float, side: int, half_width: float = 0.2) -> tuple[i
         raise ValueError(f"expected an even side, got {side} pixels")
     if not 0 < frequency < math.pi:
         raise ValueError(f"expected a frequency between 0 and π, got {frequency:.4g}")
-    cycles = [round(edge * side / (2 * math.pi), 9) for edge in (frequency - half_width, frequency + half_width)]  # a whole number stays whole
+    # a whole number stays whole
+    cycles = [
+        round(edge * side / (2 * math.pi), 9)
+        for edge in (frequency - half_width, frequency + half_width)
+    ]
     inner, outer = (min(max(int(c), 0), side // 2) for c in cycles)
     if inner >= outer:
-        raise ValueError(f"no frequency of {side} pixels lies within {half_width:.4g} of {frequency:.4g}: take a larger half-width")
+        raise ValueError(
+            f"no frequency of {side} pixels lies within {half_width:.4g} of {frequency:.4g}: take a"
+            " larger half-width"
+        )
     return inner, outer
 
 
 def frequency_noise(
-    indices: Tensor, frequency: float, channels: int, side: int, seed: int, half_width: float = 0.2, strength: float = 0.7
+    indices: Tensor,
+    frequency: float,
+    channels: int,
+    side: int,
+    seed: int,
+    half_width: float = 0.2,
+    strength: float = 0.7,
 ) -> Tensor:
     """Noise in a ring of frequencies, to be added to normalised images.
 
-    noise = Re IFFT(ring · FFT(ε · sign(randn))); the ring keeps the frequencies −outer … outer − 1 of both axes without
-    −inner … inner − 1, of :func:`ring_bounds`.
+    noise = Re IFFT(ring · FFT(ε · sign(randn))); the ring keeps the frequencies −outer … outer − 1
+    of both axes without −inner … inner − 1, of :func:`ring_bounds`.
 
-    The ring lacks the positive half of its outermost and has it of its innermost frequency; the real part therefore spreads those
-    two over both signs at half the amplitude, so energy lies at inner ≤ max(|row frequency|, |column frequency|) ≤ outer. The energy
-    is ε² · ring area / side², up to those halves: it grows with the frequency, so compare encoders at a frequency rather than
-    frequencies with each other. At 28 pixels the lowest ring holds the constant too, and the one at 0.5π is a single
-    frequency wide where the others are two; a half-width of 2π / side (0.224) makes all nine two wide and changes no other.
+    The ring lacks the positive half of its outermost and has it of its innermost frequency; the
+    real part therefore spreads those two over both signs at half the amplitude, so energy lies at
+    inner ≤ max(|row frequency|, |column frequency|) ≤ outer. The energy is ε² · ring area / side²,
+    up to those halves: it grows with the frequency, so compare encoders at a frequency rather than
+    frequencies with each other. At 28 pixels the lowest ring holds the constant too, and the one at
+    0.5π is a single frequency wide where the others are two; a half-width of 2π / side (0.224)
+    makes all nine two wide and changes no other.
 
-    Park, Kim (2022), *How Do Vision Transformers Work?*, figure 2b, whose first author is the first author of *What Do
-    Self-Supervised Vision Transformers Learn?*;
+    Park, Kim (2022), *How Do Vision Transformers Work?*, figure 2b, whose first author is the first
+    author of *What Do Self-Supervised Vision Transformers Learn?*;
     https://github.com/xxxnell/how-do-vits-work/blob/9c533de3c65f2f539a76b8dc41fbe277b12d9a3e/ops/adversarial.py#L93-L164
-    has ε = 0.007, and his answer in https://github.com/xxxnell/how-do-vits-work/issues/44 has ε = 0.7, which only makes sense after
-    mean and deviation are normalised.
+    has ε = 0.007, and his answer in https://github.com/xxxnell/how-do-vits-work/issues/44 has ε =
+    0.7, which only makes sense after mean and deviation are normalised.
 
     Args:
-        indices: ``(n,)`` integer indices of the images in their data set: the noise of an image does not depend on its batch.
+        indices: ``(n,)`` integer indices of the images in their data set: the noise of an image
+            does not depend on its batch.
         frequency: middle of the ring, in radians per pixel.
         channels: of the normalised images; each has noise of its own.
         side: of the square images, in pixels, even.
@@ -76,5 +93,7 @@ def frequency_noise(
     wave = torch.fft.fftfreq(side, 1 / side)
     within = lambda bound: (wave >= -bound) & (wave < bound)  # noqa: E731
     ring = within(outer) & within(outer)[:, None] & ~(within(inner) & within(inner)[:, None])
-    sign = torch.where(draws(indices, channels * side**2, seed) < 0.5, -1.0, 1.0).reshape(-1, channels, side, side)
+    sign = torch.where(draws(indices, channels * side**2, seed) < 0.5, -1.0, 1.0).reshape(
+        -1, channels, side, side
+    )
     return torch.fft.ifft2(torch.fft.fft2(strength * sign) * ring).real

@@ -11,9 +11,11 @@ class Images:
     """A data set: images with labels and, where ground truth exists, object masks.
 
     Attributes:
-        images: ``(n, channels, height, width)`` float in [0, 1]; or bytes, a quarter of the memory, which become floats in every subset.
+        images: ``(n, channels, height, width)`` float in [0, 1]; or bytes, a quarter of the memory,
+            which become floats in every subset.
         labels: ``(n,)`` int64 class indices.
-        masks: ``(n, 1, height, width)`` bool, True on the object; None where no ground truth exists.
+        masks: ``(n, 1, height, width)`` bool, True on the object; None where no ground truth
+            exists.
         classes: name of each class.
     """
 
@@ -29,7 +31,12 @@ class Images:
         """The images at ``indices`` ``(m,)``, in that order."""
         masks = None if self.masks is None else self.masks[indices]
         images = self.images[indices]
-        return Images(images.float() / 255 if images.dtype == torch.uint8 else images, self.labels[indices], masks, self.classes)
+        return Images(
+            images.float() / 255 if images.dtype == torch.uint8 else images,
+            self.labels[indices],
+            masks,
+            self.classes,
+        )
 
     def sample(self, n: int, seed: int = 0) -> "Images":
         """``n`` images drawn without replacement.

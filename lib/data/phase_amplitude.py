@@ -1,4 +1,5 @@
-"""Images with the phase of one photograph and the amplitude of another: shape against texture without masks."""
+"""Images with the phase of one photograph and the amplitude of another: shape against texture
+without masks."""
 
 import torch
 from torch import Tensor
@@ -9,10 +10,11 @@ def recombine(phase_of: Tensor, amplitude_of: Tensor) -> Tensor:
 
     x = Re IFFT( |FFT(a)| · exp(i arg FFT(p)) ), clamped to [0, 1].
 
-    Phase carries edges and where things are, amplitude the share of each spatial frequency, hence texture and colour. A decision
-    for the class that gave the phase is a decision for the shape.
+    Phase carries edges and where things are, amplitude the share of each spatial frequency, hence
+    texture and colour. A decision for the class that gave the phase is a decision for the shape.
 
-    Oppenheim, Lim (1981), *The Importance of Phase in Signals*; for networks: Chen et al. (2021), *Amplitude-Phase Recombination*,
+    Oppenheim, Lim (1981), *The Importance of Phase in Signals*; for networks: Chen et al. (2021),
+    *Amplitude-Phase Recombination*,
     https://github.com/iCGY96/APR/blob/main/datasets/APR.py
 
     Args:
@@ -35,5 +37,7 @@ def recombine(phase_of: Tensor, amplitude_of: Tensor) -> Tensor:
             f"got {tuple(phase_of.shape)} and {tuple(amplitude_of.shape)}"
         )
     phase = torch.fft.fft2(phase_of)
-    phase = torch.where(phase == 0, 1, phase / phase.abs().clamp(min=torch.finfo(phase_of.dtype).tiny))
+    phase = torch.where(
+        phase == 0, 1, phase / phase.abs().clamp(min=torch.finfo(phase_of.dtype).tiny)
+    )
     return torch.fft.ifft2(torch.fft.fft2(amplitude_of).abs() * phase).real.clamp(0, 1)

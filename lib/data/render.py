@@ -1,24 +1,26 @@
-"""Controlled versions of an image: negative, object or background alone, shape alone, foreign texture, cue conflict.
+"""Controlled versions of an image: negative, object or background alone, shape alone, foreign
+texture, cue conflict.
 
-Off the mask every function but ``negative`` and ``background_only`` leaves the pixels as they are, so that the background stays
-a choice: apply ``on_background`` with the same masks before or after.
+Off the mask every function but ``negative`` leaves the pixels as they are,
+so that the background stays a choice: apply ``on_background`` with the same masks before or after.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from lib.data.draws import draws
-from lib.data.fashion import on_background
 from lib.data.texture import interior
 
 
 def check_masks(images: Tensor, masks: Tensor) -> None:
     """Raise a ValueError unless there is one bool mask per image, of its size."""
-    if images.ndim != 4 or masks.dtype != torch.bool or masks.shape != (len(images), 1, *images.shape[2:]):
+    if (
+        images.ndim != 4
+        or masks.dtype != torch.bool
+        or masks.shape != (len(images), 1, *images.shape[2:])
+    ):
         raise ValueError(
-            f"expected images (n, channels, height, width) and bool masks (n, 1, height, width), "
+            "expected images (n, channels, height, width) and bool masks (n, 1, height, width), "
             f"got {tuple(images.shape)} and {masks.dtype} {tuple(masks.shape)}"
         )
 
@@ -26,11 +28,15 @@ def check_masks(images: Tensor, masks: Tensor) -> None:
 def _check_textures(images: Tensor, textures: Tensor) -> None:
     n, channels, height, width = images.shape
     if textures.shape not in ((n, channels, height, width), (n, 1, height, width)):
-        raise ValueError(f"expected one texture per image, of its size {tuple(images.shape)}, got {tuple(textures.shape)}")
+        raise ValueError(
+            f"expected one texture per image, of its size {tuple(images.shape)}, got"
+            f" {tuple(textures.shape)}"
+        )
 
 
 def _moments(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation on the mask ``(n, channels, 1, 1)``, population form; 0 for an empty mask."""
+    """Mean and standard deviation on the mask ``(n, channels, 1, 1)``, population form; 0 for an
+    empty mask."""
     count = masks.sum((2, 3), keepdim=True).clamp(min=1)
     mean = (images * masks).sum((2, 3), keepdim=True) / count
     return mean, (((images - mean) ** 2 * masks).sum((2, 3), keepdim=True) / count).sqrt()
@@ -45,32 +51,9 @@ def negative(images: Tensor) -> Tensor:
     return 1 - images
 
 
-def background_only(images: Tensor, masks: Tensor, level: float | Tensor) -> Tensor:
-    """The object removed: ``level`` on the mask, and ``on_background`` at that level elsewhere.
-
-    For every level but 0 the image is uniform. Level 0 keeps what the standard black images hold off the mask: up to the mask's
-    threshold, a faint rim that can still give the outline away.
-
-    Args:
-        images: ``(n, channels, height, width)`` in [0, 1].
-        masks: ``(n, 1, height, width)`` bool.
-        level: one grey level in [0, 1], or ``(n,)`` one per image.
-    """
-    check_masks(images, masks)
-    fill = torch.as_tensor(level, dtype=images.dtype).reshape(-1, 1, 1, 1)
-    return torch.where(masks, fill, on_background(images, masks, level))
-
-
-def on_levels(images: Tensor, masks: Tensor, levels: Sequence[float] | Tensor) -> Tensor:
-    """The same objects on several grey levels: ``(levels, n, channels, height, width)``, ``on_background`` for each level."""
-    check_masks(images, masks)
-    if not len(levels):
-        raise ValueError("expected at least one grey level, got none")
-    return torch.stack([on_background(images, masks, level) for level in levels])
-
-
 def silhouette(images: Tensor, masks: Tensor) -> Tensor:
-    """Shape without texture: x' = mean of x over the mask, on the mask; x elsewhere. Brightness of the object is kept.
+    """Shape without texture: x' = mean of x over the mask, on the mask; x elsewhere. Brightness of
+    the object is kept.
 
     >>> image = torch.tensor([[[[0.0, 0.25, 0.75]]]])
     >>> silhouette(image, image > 0).flatten().tolist()
@@ -83,8 +66,9 @@ def silhouette(images: Tensor, masks: Tensor) -> Tensor:
 def stylise(images: Tensor, masks: Tensor, textures: Tensor, strength: float | Tensor) -> Tensor:
     """Replace the object's texture by a foreign one of the same mean and standard deviation.
 
-    x' = (1 − s) x + s t' on the mask, x elsewhere; t' = clip((t − mean t) · std x / std t + mean x, 0, 1), all moments on the mask.
-    A texture that is constant on the mask becomes the mean of x. Strength 0 gives x, bit for bit.
+    x' = (1 − s) x + s t' on the mask, x elsewhere; t' = clip((t − mean t) · std x / std t + mean x,
+    0, 1), all moments on the mask. A texture that is constant on the mask becomes the mean of x.
+    Strength 0 gives x, bit for bit.
 
     Args:
         images: ``(n, channels, height, width)`` in [0, 1].
@@ -99,19 +83,26 @@ def stylise(images: Tensor, masks: Tensor, textures: Tensor, strength: float | T
     _check_textures(images, textures)
     s = torch.as_tensor(strength, dtype=images.dtype).reshape(-1, 1, 1, 1)
     if not ((s >= 0) & (s <= 1)).all() or len(s) not in (1, len(images)):
-        raise ValueError(f"expected one strength or one for each of {len(images)} images, in [0, 1], got {strength}")
+        raise ValueError(
+            f"expected one strength or one for each of {len(images)} images, in [0, 1], got"
+            f" {strength}"
+        )
     mean, std = _moments(images, masks)
     texture_mean, texture_std = _moments(textures, masks)
-    scale = torch.where(texture_std > 1e-6, std / texture_std.clamp(min=1e-6), 0)  # rounding alone varies by less
+    # rounding alone varies by less
+    scale = torch.where(texture_std > 1e-6, std / texture_std.clamp(min=1e-6), 0)
     matched = ((textures - texture_mean) * scale + mean).clamp(0, 1)
     return torch.where(masks & (s > 0), ((1 - s) * images + s * matched).clamp(0, 1), images)
 
 
-def cue_conflict(shape_images: Tensor, shape_masks: Tensor, texture_images: Tensor, texture_masks: Tensor) -> Tensor:
-    """Silhouette of one garment, interior texture of another: x' = ``interior`` of the second on the mask of the first, x elsewhere.
+def cue_conflict(
+    shape_images: Tensor, shape_masks: Tensor, texture_images: Tensor, texture_masks: Tensor
+) -> Tensor:
+    """Silhouette of one garment, interior texture of another: x' = ``interior`` of the second on
+    the mask of the first, x elsewhere.
 
-    In the spirit of Geirhos et al. (2019), *ImageNet-trained CNNs are biased towards texture*, without style transfer: the texture
-    keeps its own brightness and contrast.
+    In the spirit of Geirhos et al. (2019), *ImageNet-trained CNNs are biased towards texture*,
+    without style transfer: the texture keeps its own brightness and contrast.
 
     Args:
         shape_images, texture_images: ``(n, channels, height, width)``.
@@ -123,14 +114,16 @@ def cue_conflict(shape_images: Tensor, shape_masks: Tensor, texture_images: Tens
 
 
 def conflict_pairs(labels: Tensor, seed: int) -> Tensor:
-    """Give every image, as the shape, a texture partner of another class, uniform over all images of the other classes.
+    """Give every image, as the shape, a texture partner of another class, uniform over all images
+    of the other classes.
 
     Args:
         labels: ``(n,)`` int64, at least two classes.
         seed: any integer; the same seed and labels give the same pairs.
 
     Returns:
-        ``(n, 2)`` int64 positions (shape, texture); the first column is 0 … n − 1, a texture may serve more than once.
+        ``(n, 2)`` int64 positions (shape, texture); the first column is 0 … n − 1, a texture may
+        serve more than once.
 
     >>> conflict_pairs(torch.tensor([5, 5, 8]), seed=0)[:2].tolist()
     [[0, 2], [1, 2]]
@@ -141,5 +134,6 @@ def conflict_pairs(labels: Tensor, seed: int) -> Tensor:
     by_class = labels.argsort(stable=True)
     size, start = sizes[member], (sizes.cumsum(0) - sizes)[member]
     n = len(labels)
-    rank = (draws(torch.arange(n), 1, seed)[:, 0].double() * (n - size)).long()  # among the images of the other classes
+    # among the images of the other classes
+    rank = (draws(torch.arange(n), 1, seed)[:, 0].double() * (n - size)).long()
     return torch.stack([torch.arange(n), by_class[rank + size * (rank >= start)]], 1)

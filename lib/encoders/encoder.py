@@ -10,36 +10,45 @@ from torchvision.transforms.functional import rgb_to_grayscale
 from lib.encoders.card import POOLINGS
 from lib.encoders.observe import Block, observe_blocks
 
-PLAIN = ("vision_transformer", "vision_transformer_relpos", "deit", "beit", "eva")  # timm's modules of models that attend over all patches in every block
+# timm's modules of models that attend over all patches in every block
+PLAIN = ("vision_transformer", "vision_transformer_relpos", "deit", "beit", "eva")
 
 
 class Encoder:
     """A frozen encoder that takes images in [0, 1]; normalisation and pooling are inside.
 
     Args:
-        model: timm model: a ``VisionTransformer`` (or one that keeps its block layout), or a convolutional network, which has no attention
-            to observe. Put in evaluation mode, gradients to parameters switched off. Gradients to images flow.
+        model: timm model: a ``VisionTransformer`` (or one that keeps its block layout), or a
+            convolutional network, which has no attention to observe. Put in evaluation mode,
+            gradients to parameters switched off. Gradients to images flow.
         mean, std: per channel.
-        pooling: what makes the representation: ``"class_token"`` or ``"patch_mean"`` of the tokens after the final norm, or
-            ``"global_average"`` of a feature map.
+        pooling: what makes the representation: ``"class_token"`` or ``"patch_mean"`` of the tokens
+            after the final norm, ``"attention_pool"`` of them (SigLIP's), or ``"global_average"``
+            of a feature map.
         name: shown in tables and figures.
         family: ``"CL"``, ``"MIM"`` or ``"other"``.
-        input_size: side that images are resized to (bilinear) before they enter, in pixels; None where they enter as they are.
+        input_size: side that images are resized to (bilinear) before they enter, in pixels; None
+            where they enter as they are.
 
     Raises:
-        ValueError: an unknown pooling, a class token asked of a model without one.
+        ValueError: an unknown pooling, a class token or attention asked of a model without one.
     """
 
     def __init__(
-        self, model: nn.Module, mean: list[float], std: list[float], pooling: str, name: str = "encoder", family: str = "other",
-        input_size: int | None = None,
+        self, model: nn.Module, mean: list[float], std: list[float], pooling: str,
+        name: str = "encoder", family: str = "other", input_size: int | None = None,
     ):  # fmt: skip
         if pooling not in POOLINGS:
             raise ValueError(f"pooling is one of {POOLINGS}, got {pooling!r}")
         if pooling == "class_token" and getattr(model, "num_prefix_tokens", 0) == 0:
             raise ValueError(f"{name} has no class token to pool; use pooling 'patch_mean'")
+        if pooling == "attention_pool" and getattr(model, "attn_pool", None) is None:
+            raise ValueError(f"{name} has no attention to pool with; use another pooling")
         self.model = model.eval().requires_grad_(False)
-        self.mean, self.std = torch.tensor(mean).reshape(1, -1, 1, 1), torch.tensor(std).reshape(1, -1, 1, 1)
+        self.mean, self.std = (
+            torch.tensor(mean).reshape(1, -1, 1, 1),
+            torch.tensor(std).reshape(1, -1, 1, 1),
+        )
         self.pooling, self.name, self.family, self.input_size = pooling, name, family, input_size
 
     def holding(self, model: nn.Module) -> "Encoder":
@@ -54,8 +63,11 @@ class Encoder:
 
     @property
     def has_attention(self) -> bool:
-        """Whether there are blocks with attention maps over all patches: a Vision Transformer, not a Swin, PVT, XCiT or CaiT."""
-        return type(self.model).__module__.rpartition(".")[2] in PLAIN and hasattr(self.model, "blocks")
+        """Whether there are blocks with attention maps over all patches: a Vision Transformer, not
+        a Swin, PVT, XCiT or CaiT."""
+        return type(self.model).__module__.rpartition(".")[2] in PLAIN and hasattr(
+            self.model, "blocks"
+        )
 
     @property
     def prefix_tokens(self) -> int:
@@ -73,13 +85,17 @@ class Encoder:
         return height // self.patch_size, width // self.patch_size
 
     def fit(self, images: Tensor) -> Tensor:
-        """Images as the model takes them, still in [0, 1]: resized to ``input_size``; grey ones repeated for a colour model, colours made grey for a grey one.
+        """Images as the model takes them, still in [0, 1]: resized to ``input_size``; grey ones
+        repeated for a colour model, colours made grey for a grey one.
 
         Raises:
-            ValueError: not ``(batch, channels, height, width)``, values outside [0, 1] or not finite, a wrong number of channels.
+            ValueError: not ``(batch, channels, height, width)``, values outside [0, 1] or not
+                finite, a wrong number of channels.
         """
         if images.ndim != 4:
-            raise ValueError(f"expected images (batch, channels, height, width), got shape {tuple(images.shape)}")
+            raise ValueError(
+                f"expected images (batch, channels, height, width), got shape {tuple(images.shape)}"
+            )
         low, high = images.detach().aminmax()
         if not (low >= 0 and high <= 1):  # also refuses NaN
             raise ValueError(f"expected images in [0, 1], got values from {low:.4g} to {high:.4g}")
@@ -89,9 +105,14 @@ class Encoder:
         elif images.shape[1] == 3 and channels == 1:
             images = rgb_to_grayscale(images)
         if images.shape[1] != channels:
-            raise ValueError(f"{self.name} takes {channels} channel(s), got images of shape {tuple(images.shape)}")
+            raise ValueError(
+                f"{self.name} takes {channels} channel(s), got images of shape"
+                f" {tuple(images.shape)}"
+            )
         if self.input_size and tuple(images.shape[2:]) != (self.input_size, self.input_size):
-            images = F.interpolate(images, (self.input_size, self.input_size), mode="bilinear", antialias=True)
+            images = F.interpolate(
+                images, (self.input_size, self.input_size), mode="bilinear", antialias=True
+            )
         return images
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -100,7 +121,8 @@ class Encoder:
         return (images - self.mean.to(images)) / self.std.to(images)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Representation ``(batch, width)`` of images ``(batch, channels, height, width)`` in [0, 1]."""
+        """Representation ``(batch, width)`` of images ``(batch, channels, height, width)`` in [0,
+        1]."""
         return represent(self.model, self.normalise(images), self.pooling)
 
     @torch.no_grad()
@@ -110,35 +132,65 @@ class Encoder:
 
     @torch.no_grad()
     def patch_tokens(self, images: Tensor, batch_size: int = 256) -> Tensor:
-        """Patch tokens ``(n, patches, width)`` after the final norm, row by row, batch by batch, without gradients."""
-        return torch.cat([final_patch_tokens(self.model, self.normalise(batch)) for batch in images.split(batch_size)])
+        """Patch tokens ``(n, patches, width)`` after the final norm, row by row, batch by batch,
+        without gradients."""
+        return torch.cat(
+            [
+                final_patch_tokens(self.model, self.normalise(batch))
+                for batch in images.split(batch_size)
+            ]
+        )
 
     @torch.no_grad()
     def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor:
-        """One forward pass that hands every block to ``look``, then forgets it; returns the representation.
+        """One forward pass that hands every block to ``look``, then forgets it; returns the
+        representation.
 
         Raises:
             TypeError: the model has no blocks with an attention map.
             RuntimeError: a block did not yield exactly one map.
         """
-        blocks, prefix_tokens = getattr(self.model, "blocks", ()), getattr(self.model, "num_prefix_tokens", 0)
-        return observe_blocks(blocks, prefix_tokens, look, lambda: self(images), f"{self.name} ({type(self.model).__name__})")
+        blocks, prefix_tokens = (
+            getattr(self.model, "blocks", ()),
+            getattr(self.model, "num_prefix_tokens", 0),
+        )
+        return observe_blocks(
+            blocks,
+            prefix_tokens,
+            look,
+            lambda: self(images),
+            f"{self.name} ({type(self.model).__name__})",
+        )
 
 
 def represent(model: nn.Module, normalised: Tensor, pooling: str) -> Tensor:
-    """Representation ``(batch, width)`` by a timm model of images that are already normalised; see :class:`Encoder` for ``pooling``."""
+    """Representation ``(batch, width)`` by a timm model of images that are already normalised; see
+    :class:`Encoder` for ``pooling``."""
     features = model.forward_features(normalised)
-    if pooling == "global_average":  # ConvNeXt and Swin pool in their head, each in its own layout, ConvNeXt with a norm
-        return model.forward_head(features, pre_logits=True) if hasattr(model, "head") else features.mean((2, 3))
-    pooled = features[:, 0] if pooling == "class_token" else features[:, model.num_prefix_tokens :].mean(1)
-    return model.fc_norm(pooled) if hasattr(model, "fc_norm") else pooled  # the last norm of ViTs that pool before it
+    # ConvNeXt and Swin pool in their head, each in its own layout, ConvNeXt with a norm
+    if pooling == "global_average":
+        return (
+            model.forward_head(features, pre_logits=True)
+            if hasattr(model, "head")
+            else features.mean((2, 3))
+        )
+    if pooling == "attention_pool":
+        return model.attn_pool(features)
+    pooled = (
+        features[:, 0]
+        if pooling == "class_token"
+        else features[:, model.num_prefix_tokens :].mean(1)
+    )
+    # the last norm of ViTs that pool before it
+    return model.fc_norm(pooled) if hasattr(model, "fc_norm") else pooled
 
 
 def final_patch_tokens(model: nn.Module, normalised: Tensor) -> Tensor:
-    """Patch tokens ``(batch, patches, width)`` of a timm ViT after its last norm, of images that are already normalised.
+    """Patch tokens ``(batch, patches, width)`` of a timm ViT after its last norm, of images that
+    are already normalised.
 
-    Models that pool before their last norm apply it to every token here. Images of another size than the model's need
-    ``dynamic_img_size``, with which timm interpolates the position embedding.
+    Models that pool before their last norm apply it to every token here. Images of another size
+    than the model's need ``dynamic_img_size``, with which timm interpolates the position embedding.
 
     Raises:
         TypeError: a model without patch tokens.

@@ -13,8 +13,10 @@ from lib.encoders.encoder import Encoder
 
 def _permute_mlp(mlp: nn.Module, generator: Generator) -> None:
     order = torch.randperm(mlp.fc2.weight.shape[1], generator=generator)
-    rows = torch.cat([order, order + len(order)]) if isinstance(mlp, GluMlp) else order  # values and gates lie in one layer
-    norm = mlp.grn if isinstance(mlp, GlobalResponseNormMlp) else mlp.norm  # over hidden units, with a scale and a shift of each
+    # values and gates lie in one layer
+    rows = torch.cat([order, order + len(order)]) if isinstance(mlp, GluMlp) else order
+    # over hidden units, with a scale and a shift of each
+    norm = mlp.grn if isinstance(mlp, GlobalResponseNormMlp) else mlp.norm
     for name, new in {"fc1": rows, "fc1_g": order, "fc1_x": order}.items():
         _reorder(getattr(mlp, name, None), new)
     _reorder(norm, order)
@@ -41,14 +43,18 @@ def _permute_block(block: BasicBlock | Bottleneck, generator: Generator) -> None
     order = torch.randperm(block.conv1.out_channels, generator=generator)
     _reorder(block.conv1, order)
     block.conv2.weight = nn.Parameter(block.conv2.weight[:, order])
-    for name, tensor in {**dict(block.bn1.named_parameters()), **dict(block.bn1.named_buffers())}.items():
+    for name, tensor in {
+        **dict(block.bn1.named_parameters()),
+        **dict(block.bn1.named_buffers()),
+    }.items():
         if tensor.ndim:
             tensor.data = tensor.data[order]
 
 
 @torch.no_grad()
 def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
-    """The same function from other weights: hidden units permuted, queries and keys rescaled against each other.
+    """The same function from other weights: hidden units permuted, queries and keys rescaled
+    against each other.
 
     Args:
         encoder: of a timm ViT, ResNet, ConvNeXt or Swin; it stays as it is.
@@ -73,5 +79,7 @@ def equivalent(encoder: Encoder, seed: int = 0) -> Encoder:
             continue
         changed += 1
     if not changed:
-        raise TypeError(f"expected a timm ViT, ResNet, ConvNeXt or Swin, got {type(model).__name__}")
+        raise TypeError(
+            f"expected a timm ViT, ResNet, ConvNeXt or Swin, got {type(model).__name__}"
+        )
     return encoder.holding(model)

@@ -18,10 +18,11 @@ class Block:
     Attributes:
         index: 1 for the first block.
         prefix_tokens: class and register tokens before the patch tokens.
-        tokens_in, tokens_attended, tokens_out: ``(batch, tokens, width)``, the residual stream before the block, after its self-attention,
-            and after its MLP.
+        tokens_in, tokens_attended, tokens_out: ``(batch, tokens, width)``, the residual stream
+            before the block, after its self-attention, and after its MLP.
         attention: ``(batch, heads, tokens, tokens)``, rows are queries and sum to 1.
-        head_outputs: ``(batch, heads, tokens, width / heads)``, attention times values, before the heads are mixed.
+        head_outputs: ``(batch, heads, tokens, width / heads)``, attention times values, before the
+            heads are mixed.
     """
 
     index: int
@@ -33,11 +34,18 @@ class Block:
     head_outputs: Tensor
 
 
-def observe_blocks(blocks: Iterable[nn.Module], prefix_tokens: int, look: Callable[[Block], None], run: Callable[[], Result], name: str) -> Result:
-    """Call ``run``, which passes a batch through ``blocks`` in order, and hand what each block did to ``look``.
+def observe_blocks(
+    blocks: Iterable[nn.Module],
+    prefix_tokens: int,
+    look: Callable[[Block], None],
+    run: Callable[[], Result],
+    name: str,
+) -> Result:
+    """Call ``run``, which passes a batch through ``blocks`` in order, and hand what each block did
+    to ``look``.
 
-    Attention is computed unfused meanwhile, since a fused kernel never forms the map. Hooks are removed and the fused setting is
-    restored afterwards, also after an exception.
+    Attention is computed unfused meanwhile, since a fused kernel never forms the map. Hooks are
+    removed and the fused setting is restored afterwards, also after an exception.
 
     Args:
         blocks: timm Transformer blocks.
@@ -54,7 +62,10 @@ def observe_blocks(blocks: Iterable[nn.Module], prefix_tokens: int, look: Callab
         RuntimeError: a block did not yield exactly one map.
     """
     blocks = list(blocks)
-    if not blocks or not all(hasattr(getattr(block, "attn", None), "attn_drop") and hasattr(block, "norm2") for block in blocks):
+    if not blocks or not all(
+        hasattr(getattr(block, "attn", None), "attn_drop") and hasattr(block, "norm2")
+        for block in blocks
+    ):
         raise TypeError(f"{name} has no Transformer blocks with attention maps to look at")
     maps: list[Tensor] = []
     seen: dict[str, Tensor] = {}
@@ -62,9 +73,21 @@ def observe_blocks(blocks: Iterable[nn.Module], prefix_tokens: int, look: Callab
     def hand_over(index: int, heads: int) -> Callable:
         def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if len(maps) != 1:
-                raise RuntimeError(f"{name}: block {index} yielded {len(maps)} attention maps, expected 1")
+                raise RuntimeError(
+                    f"{name}: block {index} yielded {len(maps)} attention maps, expected 1"
+                )
             head_outputs = seen.pop("mixed").unflatten(-1, (heads, -1)).transpose(1, 2)
-            look(Block(index, prefix_tokens, inputs[0], seen.pop("attended"), output, maps.pop(), head_outputs))
+            look(
+                Block(
+                    index,
+                    prefix_tokens,
+                    inputs[0],
+                    seen.pop("attended"),
+                    output,
+                    maps.pop(),
+                    head_outputs,
+                )
+            )
 
         return hook
 
@@ -72,9 +95,15 @@ def observe_blocks(blocks: Iterable[nn.Module], prefix_tokens: int, look: Callab
         stack.enter_context(unfused(block.attn for block in blocks))
         for index, block in enumerate(blocks, start=1):
             handles = [
-                block.attn.attn_drop.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0])),
-                block.attn.proj.register_forward_pre_hook(lambda _, inputs: seen.update(mixed=inputs[0])),
-                block.norm2.register_forward_pre_hook(lambda _, inputs: seen.update(attended=inputs[0])),
+                block.attn.attn_drop.register_forward_pre_hook(
+                    lambda _, inputs: maps.append(inputs[0])
+                ),
+                block.attn.proj.register_forward_pre_hook(
+                    lambda _, inputs: seen.update(mixed=inputs[0])
+                ),
+                block.norm2.register_forward_pre_hook(
+                    lambda _, inputs: seen.update(attended=inputs[0])
+                ),
                 block.register_forward_hook(hand_over(index, block.attn.num_heads)),
             ]
             for handle in handles:
@@ -84,7 +113,8 @@ def observe_blocks(blocks: Iterable[nn.Module], prefix_tokens: int, look: Callab
 
 @contextmanager
 def unfused(attentions: Iterable[Attention]) -> Iterator[None]:
-    """Switch fused attention off inside the context and restore each module's own setting after it."""
+    """Switch fused attention off inside the context and restore each module's own setting after
+    it."""
     before = [(attention, attention.fused_attn) for attention in attentions]
     try:
         for attention, _ in before:

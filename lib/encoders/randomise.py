@@ -16,7 +16,13 @@ def stages(model: nn.Module) -> list[nn.Module]:
     if hasattr(model, "blocks"):
         return [model.patch_embed, *model.blocks, model.norm]
     if hasattr(model, "layer4"):
-        return [nn.ModuleList([model.conv1, model.bn1]), model.layer1, model.layer2, model.layer3, model.layer4]
+        return [
+            nn.ModuleList([model.conv1, model.bn1]),
+            model.layer1,
+            model.layer2,
+            model.layer3,
+            model.layer4,
+        ]
     if hasattr(model, "stages") and hasattr(model, "stem"):
         return [model.stem, *model.stages, nn.ModuleList([model.norm_pre, model.head])]
     if hasattr(model, "layers") and hasattr(model, "patch_embed"):
@@ -25,9 +31,11 @@ def stages(model: nn.Module) -> list[nn.Module]:
 
 
 def cascade(encoder: Encoder, random: Encoder) -> list[Encoder]:
-    """The encoder with more and more of its stages, from the last to the first, taken from a random one of the same architecture.
+    """The encoder with more and more of its stages, from the last to the first, taken from a random
+    one of the same architecture.
 
-    Class token and positions stay. Adebayo et al. (2018), *Sanity Checks for Saliency Maps*, cascading randomisation.
+    Class token and positions stay. Adebayo et al. (2018), *Sanity Checks for Saliency Maps*,
+    cascading randomisation.
 
     Args:
         encoder: stays as it is.

@@ -1,4 +1,5 @@
-"""An encoder that sees one part of an image: whatever an attribution shows outside is an artefact."""
+"""An encoder that sees one part of an image: whatever an attribution shows outside is an
+artefact."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +7,11 @@ from torch import Tensor, nn
 from lib.encoders.encoder import Encoder
 
 
-def window(images: Tensor, rows: tuple[float, float] = (3 / 8, 5 / 8), columns: tuple[float, float] = (1 / 4, 1 / 2)) -> Tensor:
+def window(
+    images: Tensor,
+    rows: tuple[float, float] = (3 / 8, 5 / 8),
+    columns: tuple[float, float] = (1 / 4, 1 / 2),
+) -> Tensor:
     """1 inside a rectangle, 0 outside: ``(height, width)``.
 
     Args:
@@ -29,7 +34,13 @@ class Window(nn.Module):
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
-        self.num_prefix_tokens = getattr(model, "num_prefix_tokens", 0)
+
+    def __getattr__(self, name: str):
+        """What is not the window's is the model's: its poolings and last norms."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("model"), name)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Features of what the window shows."""

@@ -1,7 +1,9 @@
 """Augmentations as batched tensor operations: every image of a batch draws its own parameters.
 
-The recipe is MoCo v3's (Chen, Xie, He 2021, section 4; https://github.com/facebookresearch/moco-v3/blob/c349e6e24f40d3fedb22d973f92defa4cedf37a7/main_moco.py#L256-L285),
-scaled to small images. Colour operations act only on colour images. Random parameters are drawn on the CPU, pixels stay on their device.
+The recipe is MoCo v3's (Chen, Xie, He 2021, section 4;
+https://github.com/facebookresearch/moco-v3/blob/c349e6e24f40d3fedb22d973f92defa4cedf37a7/main_moco.py#L256-L285),
+scaled to small images. Colour operations act only on colour images. Random parameters are drawn on
+the CPU, pixels stay on their device.
 """
 
 import math
@@ -24,18 +26,26 @@ def _chosen(images: Tensor, probability: float, generator: Generator) -> Tensor:
 
 
 def random_background(batch: Images, generator: Generator, probability: float = 1 / 3) -> Tensor:
-    """Put the objects of a random share of the images on a random grey level; images without masks stay as they are."""
+    """Put the objects of a random share of the images on a random grey level; images without masks
+    stay as they are."""
     if batch.masks is None:
         return batch.images
     level = _uniform(batch.images, 0, 1, generator)
     chosen = _chosen(batch.images, probability, generator).flatten()
-    return on_background(batch.images, batch.masks, torch.where(chosen, level, torch.zeros_like(level)))
+    return on_background(
+        batch.images, batch.masks, torch.where(chosen, level, torch.zeros_like(level))
+    )
 
 
 def random_resized_crop(
-    images: Tensor, generator: Generator, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3), flip: bool = True
+    images: Tensor,
+    generator: Generator,
+    scale: tuple[float, float] = (0.2, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    flip: bool = True,
 ) -> Tensor:
-    """Crop a random area and aspect ratio, resize to the input size (bilinear), flip half of the images.
+    """Crop a random area and aspect ratio, resize to the input size (bilinear), flip half of the
+    images.
 
     Args:
         images: ``(n, channels, height, width)``.
@@ -44,14 +54,21 @@ def random_resized_crop(
     """
     area = _uniform(images, *scale, generator)
     aspect = torch.exp(_uniform(images, math.log(ratio[0]), math.log(ratio[1]), generator))
-    half_width = (area * aspect).sqrt().clamp(max=1)  # in grid_sample's units the whole image has half-width 1
+    # in grid_sample's units the whole image has half-width 1
+    half_width = (area * aspect).sqrt().clamp(max=1)
     half_height = (area / aspect).sqrt().clamp(max=1)
     centre_x = _uniform(images, -1, 1, generator) * (1 - half_width)
     centre_y = _uniform(images, -1, 1, generator) * (1 - half_height)
     if flip:
         half_width = torch.where(_chosen(images, 0.5, generator).flatten(), -half_width, half_width)
     zero = torch.zeros_like(half_width)
-    affine = torch.stack([torch.stack([half_width, zero, centre_x], 1), torch.stack([zero, half_height, centre_y], 1)], 1)
+    affine = torch.stack(
+        [
+            torch.stack([half_width, zero, centre_x], 1),
+            torch.stack([zero, half_height, centre_y], 1),
+        ],
+        1,
+    )
     grid = F.affine_grid(affine.to(images), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
@@ -62,9 +79,11 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def shift_hue(images: Tensor, turn: Tensor) -> Tensor:
-    """Turn the hue of colour images ``(n, 3, height, width)`` by ``turn`` ``(n,)`` of the colour circle; value and chroma in HSV stay.
+    """Turn the hue of colour images ``(n, 3, height, width)`` by ``turn`` ``(n,)`` of the colour
+    circle; value and chroma in HSV stay.
 
-    channel = V − C · clamp(min(k, 4 − k), 0, 1), k = (6 hue + 6 turn + (5, 3, 1)) mod 6 for red, green and blue.
+    channel = V − C · clamp(min(k, 4 − k), 0, 1), k = (6 hue + 6 turn + (5, 3, 1)) mod 6 for red,
+    green and blue.
 
     >>> shift_hue(torch.tensor([0.8, 0.2, 0.2]).reshape(1, 3, 1, 1), torch.tensor([1 / 3])).flatten()  # red to green
     tensor([0.2000, 0.8000, 0.2000])
@@ -73,19 +92,34 @@ def shift_hue(images: Tensor, turn: Tensor) -> Tensor:
     chroma = value - least
     red, green, blue = images.split(1, dim=1)
     of_green, of_blue = (blue - red) / chroma + 2, (red - green) / chroma + 4
-    sextant = torch.where(red == value, (green - blue) / chroma, torch.where(green == value, of_green, of_blue)).nan_to_num()  # grey has no hue
-    k = (sextant + 6 * turn.reshape(-1, 1, 1, 1) + images.new_tensor([5, 3, 1]).reshape(1, 3, 1, 1)) % 6
+    # grey has no hue
+    sextant = torch.where(
+        red == value, (green - blue) / chroma, torch.where(green == value, of_green, of_blue)
+    ).nan_to_num()
+    k = (
+        sextant + 6 * turn.reshape(-1, 1, 1, 1) + images.new_tensor([5, 3, 1]).reshape(1, 3, 1, 1)
+    ) % 6
     return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
 def color_jitter(
-    images: Tensor, generator: Generator, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.2, hue: float = 0.1, probability: float = 0.8
+    images: Tensor,
+    generator: Generator,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.2,
+    hue: float = 0.1,
+    probability: float = 0.8,
 ) -> Tensor:
-    """Scale brightness, contrast and, for colour images, saturation by factors in [1 − s, 1 + s]; turn the hue by up to ± ``hue`` of the circle.
+    """Scale brightness, contrast and, for colour images, saturation by factors in [1 − s, 1 + s];
+    turn the hue by up to ± ``hue`` of the circle.
 
-    The operations come in this order and the result is clamped once; torchvision draws an order and clamps after each.
+    The operations come in this order and the result is clamped once; torchvision draws an order and
+    clamps after each.
     """
-    factor = lambda strength: _uniform(images, 1 - strength, 1 + strength, generator).reshape(-1, 1, 1, 1)  # noqa: E731
+    factor = lambda strength: _uniform(images, 1 - strength, 1 + strength, generator).reshape(
+        -1, 1, 1, 1
+    )  # noqa: E731
     jittered = images * factor(brightness)
     grey = _grey(jittered) if images.shape[1] == 3 else jittered
     mean = grey.mean((1, 2, 3), keepdim=True)
@@ -101,35 +135,52 @@ def random_grayscale(images: Tensor, generator: Generator, probability: float = 
     """Drop the colour of a random share of the images; grey images stay as they are."""
     if images.shape[1] == 1:
         return images
-    return torch.where(_chosen(images, probability, generator), _grey(images).expand_as(images), images)
+    return torch.where(
+        _chosen(images, probability, generator), _grey(images).expand_as(images), images
+    )
 
 
-def gaussian_blur(images: Tensor, generator: Generator, sigma: tuple[float, float] = (0.1, 0.5), probability: float = 0.5) -> Tensor:
-    """Blur each chosen image with its own standard deviation, in pixels (separable kernel, radius 2 × the largest)."""
+def gaussian_blur(
+    images: Tensor,
+    generator: Generator,
+    sigma: tuple[float, float] = (0.1, 0.5),
+    probability: float = 0.5,
+) -> Tensor:
+    """Blur each chosen image with its own standard deviation, in pixels (separable kernel, radius 2
+    × the largest)."""
     n, channels, _, _ = images.shape
     radius = max(1, round(2 * sigma[1]))
     offsets = torch.arange(-radius, radius + 1, device=images.device)
-    kernel = torch.softmax(-0.5 * (offsets / _uniform(images, *sigma, generator).reshape(-1, 1)) ** 2, dim=1)
+    kernel = torch.softmax(
+        -0.5 * (offsets / _uniform(images, *sigma, generator).reshape(-1, 1)) ** 2, dim=1
+    )
     kernel = kernel.repeat_interleave(channels, 0).to(images)
-    flat = F.pad(images, [radius] * 4, mode="replicate").reshape(1, n * channels, *[s + 2 * radius for s in images.shape[2:]])
+    flat = F.pad(images, [radius] * 4, mode="replicate").reshape(
+        1, n * channels, *[s + 2 * radius for s in images.shape[2:]]
+    )
     flat = F.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
     flat = F.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
     return torch.where(_chosen(images, probability, generator), flat.reshape(images.shape), images)
 
 
-def solarize(images: Tensor, generator: Generator, threshold: float = 0.5, probability: float = 0.2) -> Tensor:
+def solarize(
+    images: Tensor, generator: Generator, threshold: float = 0.5, probability: float = 0.2
+) -> Tensor:
     """Invert the pixels above a threshold, x → 1 − x, in a random share of the images."""
     chosen = _chosen(images, probability, generator)
     return torch.where(chosen & (images > threshold), 1 - images, images)
 
 
 def contrastive_view(batch: Images, generator: Generator, second: bool = False) -> Tensor:
-    """One view of MoCo v3's asymmetric pair: the first always blurs, the second blurs rarely and may solarize.
+    """One view of MoCo v3's asymmetric pair: the first always blurs, the second blurs rarely and
+    may solarize.
 
-    The largest blur is 2 px at 224 px, as in the official code, in proportion at other sizes, and at least half a pixel.
+    The largest blur is 2 px at 224 px, as in the official code, in proportion at other sizes, and
+    at least half a pixel.
 
     Args:
-        batch: images in [0, 1], with object masks for the background augmentation where there are any.
+        batch: images in [0, 1], with object masks for the background augmentation where there are
+            any.
         generator: source of every random parameter.
         second: draw the second kind of view.
     """
@@ -137,7 +188,12 @@ def contrastive_view(batch: Images, generator: Generator, second: bool = False) 
     view = random_resized_crop(view, generator)
     view = color_jitter(view, generator)
     view = random_grayscale(view, generator)
-    view = gaussian_blur(view, generator, sigma=(0.1, max(0.5, 2 * view.shape[-1] / 224)), probability=0.1 if second else 1.0)
+    view = gaussian_blur(
+        view,
+        generator,
+        sigma=(0.1, max(0.5, 2 * view.shape[-1] / 224)),
+        probability=0.1 if second else 1.0,
+    )
     return solarize(view, generator) if second else view
 
 

@@ -14,7 +14,8 @@ from lib.pretrain.heads import cosine_momentum, frozen_copy, mlp, momentum_updat
 
 
 def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared distance of the normalised vectors: L = mean_i ‖p̂_i − ẑ_i‖² = 2 − 2 mean_i p̂_i · ẑ_i, with z a constant.
+    """Mean squared distance of the normalised vectors: L = mean_i ‖p̂_i − ẑ_i‖² = 2 − 2 mean_i p̂_i
+    · ẑ_i, with z a constant.
 
     Args:
         prediction, target: ``(n, features)``; no gradient flows to the target.
@@ -26,23 +27,35 @@ def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 class BYOL(nn.Module):
-    """Online network (encoder, projector, predictor) against a momentum network (encoder, projector).
+    """Online network (encoder, projector, predictor) against a momentum network (encoder,
+    projector).
 
     Args:
         encoder: network from images to ``(n, features)``.
         features: width of the encoder's output.
         hidden, outputs: widths of projector and predictor (4096 and 256 in the paper).
-        momentum: of the target network, raised to 1 along a half cosine (0.996 in the paper, for batches of 4096).
+        momentum: of the target network, raised to 1 along a half cosine (0.996 in the paper, for
+            batches of 4096).
     """
 
     family = "CL"
 
-    def __init__(self, encoder: nn.Module, features: int, hidden: int = 512, outputs: int = 128, momentum: float = 0.99):
+    def __init__(
+        self,
+        encoder: nn.Module,
+        features: int,
+        hidden: int = 512,
+        outputs: int = 128,
+        momentum: float = 0.99,
+    ):
         super().__init__()
         self.encoder = encoder
         self.projector = mlp(2, features, hidden, outputs, last_norm=False)
         self.predictor = mlp(2, outputs, hidden, outputs, last_norm=False)
-        self.momentum_encoder, self.momentum_projector = frozen_copy(encoder), frozen_copy(self.projector)
+        self.momentum_encoder, self.momentum_projector = (
+            frozen_copy(encoder),
+            frozen_copy(self.projector),
+        )
         self.momentum = momentum
 
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
@@ -51,9 +64,14 @@ class BYOL(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Symmetric loss of two views, each ``(n, channels, height, width)``, normalised."""
-        prediction_1, prediction_2 = (self.predictor(self.projector(gather(self.encoder(view)))) for view in (view_1, view_2))
+        prediction_1, prediction_2 = (
+            self.predictor(self.projector(gather(self.encoder(view)))) for view in (view_1, view_2)
+        )
         with torch.no_grad():
-            target_1, target_2 = (self.momentum_projector(gather(self.momentum_encoder(view))) for view in (view_1, view_2))
+            target_1, target_2 = (
+                self.momentum_projector(gather(self.momentum_encoder(view)))
+                for view in (view_1, view_2)
+            )
         return regression_loss(prediction_1, target_2) + regression_loss(prediction_2, target_1)
 
     def update(self, progress: float) -> None:

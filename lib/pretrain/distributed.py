@@ -1,9 +1,11 @@
-"""One training over several processes: ``torchrun --nproc-per-node=N -m lib.pretrain …``; everything here does nothing in a single process.
+"""One training over several processes: ``torchrun --nproc-per-node=N -m lib.pretrain …``;
+everything here does nothing in a single process.
 
-Every process reads its own rows of a batch; random parameters are drawn for the whole batch from the same generator in every process, so
-that N processes see what one would see.
-Representations are gathered before heads and losses: their BatchNorms and negatives see the whole batch, and the loss curve is that of
-one process. A BatchNorm inside an encoder sees the rows of its process, unless it is converted to torch's SyncBatchNorm on GPUs.
+Every process reads its own rows of a batch; random parameters are drawn for the whole batch from
+the same generator in every process, so that N processes see what one would see. Representations are
+gathered before heads and losses: their BatchNorms and negatives see the whole batch, and the loss
+curve is that of one process. A BatchNorm inside an encoder sees the rows of its process, unless it
+is converted to torch's SyncBatchNorm on GPUs.
 """
 
 import os
@@ -41,20 +43,24 @@ def own_rows(tensor: Tensor) -> Tensor:
         ValueError: a batch that the processes cannot share equally.
     """
     if len(tensor) % processes():
-        raise ValueError(f"a batch of {len(tensor)} rows cannot be shared by {processes()} processes")
+        raise ValueError(
+            f"a batch of {len(tensor)} rows cannot be shared by {processes()} processes"
+        )
     return tensor.chunk(processes())[rank()]
 
 
 def rand_rows(n: int, generator: Generator) -> Tensor:
-    """Uniform draws in [0, 1) for this process's ``n`` rows of a batch, cut from those of all its rows."""
+    """Uniform draws in [0, 1) for this process's ``n`` rows of a batch, cut from those of all its
+    rows."""
     return own_rows(torch.rand(n * processes(), generator=generator))
 
 
 def gather(features: Tensor) -> Tensor:
     """Rows of all processes, in order, with gradients to each process's own.
 
-    Each process then computes the same loss of the whole batch. Summed over N such losses the gradient of a process's rows is N times too large,
-    and averaging gradients over processes, as DistributedDataParallel does, divides it by N again.
+    Each process then computes the same loss of the whole batch. Summed over N such losses the
+    gradient of a process's rows is N times too large, and averaging gradients over processes, as
+    DistributedDataParallel does, divides it by N again.
 
     Args:
         features: ``(rows, …)``, as many in each process.
@@ -74,4 +80,8 @@ def parallel(objective: nn.Module, device: torch.device) -> nn.Module:
     """The module to call for the loss: gradients are averaged over the processes."""
     if not dist.is_initialized():
         return objective
-    return DistributedDataParallel(objective, device_ids=[device.index] if device.type == "cuda" else None, broadcast_buffers=False)
+    return DistributedDataParallel(
+        objective,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        broadcast_buffers=False,
+    )

@@ -7,17 +7,24 @@ import torch
 from torch import nn
 
 
-def mlp(layers: int, inputs: int, hidden: int, outputs: int, last_norm: bool = True) -> nn.Sequential:
-    """Linear layers without bias, BatchNorm and ReLU between them, as MoCo v3, BYOL and SimSiam have them.
+def mlp(
+    layers: int, inputs: int, hidden: int, outputs: int, last_norm: bool = True
+) -> nn.Sequential:
+    """Linear layers without bias, BatchNorm and ReLU between them, as MoCo v3, BYOL and SimSiam
+    have them.
 
     Args:
         layers: number of linear layers.
         inputs, hidden, outputs: widths.
-        last_norm: end with a BatchNorm without affine parameters; without it the last linear layer has a bias.
+        last_norm: end with a BatchNorm without affine parameters; without it the last linear layer
+            has a bias.
     """
     modules: list[nn.Module] = []
     for layer in range(layers):
-        width_in, width_out = inputs if layer == 0 else hidden, outputs if layer == layers - 1 else hidden
+        width_in, width_out = (
+            inputs if layer == 0 else hidden,
+            (outputs if layer == layers - 1 else hidden),
+        )
         last = layer == layers - 1
         modules.append(nn.Linear(width_in, width_out, bias=last and not last_norm))
         if not last:
@@ -40,7 +47,8 @@ def momentum_update(target: nn.Module, online: nn.Module, momentum: float) -> No
 
 
 def cosine_momentum(base: float, progress: float) -> float:
-    """Momentum that rises from ``base`` to 1 along a half cosine; ``progress`` in [0, 1] is the share of the training done.
+    """Momentum that rises from ``base`` to 1 along a half cosine; ``progress`` in [0, 1] is the
+    share of the training done.
 
     m = 1 − (1 − base) (1 + cos(π progress)) / 2
 

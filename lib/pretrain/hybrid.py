@@ -14,7 +14,8 @@ from lib.pretrain.simmim import SimMIM
 class Hybrid(nn.Module):
     """Weighted sum of both objectives; what has weight 0 is not computed.
 
-    For every λ the patch projection is trained, unlike in MoCo v3 alone, so that λ is all that differs.
+    For every λ the patch projection is trained, unlike in MoCo v3 alone, so that λ is all that
+    differs.
 
     Args:
         encoder: timm ViT, shared.
@@ -34,7 +35,12 @@ class Hybrid(nn.Module):
 
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: what each objective draws, one after the other."""
-        return tuple(tensor for part in (self.mim, self.cl) if part is not None for tensor in part.draw(batch, generator))
+        return tuple(
+            tensor
+            for part in (self.mim, self.cl)
+            if part is not None
+            for tensor in part.draw(batch, generator)
+        )
 
     def forward(self, *drawn: Tensor) -> Tensor:
         """(1 − λ) L_MIM + λ L_CL of what :meth:`draw` returned."""

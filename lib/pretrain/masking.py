@@ -7,7 +7,8 @@ from torch import Generator, Tensor
 
 
 def blank(images: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Normalised images ``(n, c, h, w)`` with the pixels of masked patches at 0, the mean colour, so that no stem can look into them.
+    """Normalised images ``(n, c, h, w)`` with the pixels of masked patches at 0, the mean colour,
+    so that no stem can look into them.
 
     Args:
         images: normalised.
@@ -22,12 +23,15 @@ def blank(images: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor:
     return images.masked_fill(hidden, 0)
 
 
-def block_mask(n: int, grid: tuple[int, int], mask_rate: float, generator: Generator, block: int = 2) -> Tensor:
+def block_mask(
+    n: int, grid: tuple[int, int], mask_rate: float, generator: Generator, block: int = 2
+) -> Tensor:
     """Mask exactly ⌈mask_rate · patches⌉ patches per image, in blocks of ``block`` × ``block``.
 
-    The grid is tiled with blocks at a random offset per image; blocks are masked in random order until the
-    count is reached, so at most one block is cut. SimMIM, whose blocks divide the grid, has no offset and counts whole blocks
-    (Xie et al. 2022, section 3.2; https://github.com/microsoft/SimMIM/blob/d3e29bcac950b83edc34ca33fe4404f38309052c/data/data_simmim.py#L20-L46).
+    The grid is tiled with blocks at a random offset per image; blocks are masked in random order
+    until the count is reached, so at most one block is cut. SimMIM, whose blocks divide the grid,
+    has no offset and counts whole blocks (Xie et al. 2022, section 3.2;
+    https://github.com/microsoft/SimMIM/blob/d3e29bcac950b83edc34ca33fe4404f38309052c/data/data_simmim.py#L20-L46).
 
     Args:
         n: number of masks.
@@ -51,6 +55,8 @@ def block_mask(n: int, grid: tuple[int, int], mask_rate: float, generator: Gener
     tile = (row[:, :, None] * tiles_across + column[:, None, :]).flatten(1)
     order = torch.rand(n, tiles_down * tiles_across, generator=generator).gather(1, tile)
     # ties inside a block are broken at random, below the resolution at which blocks differ
-    order = order.double() + 1e-9 * torch.rand(order.shape, generator=generator, dtype=torch.float64)
+    order = order.double() + 1e-9 * torch.rand(
+        order.shape, generator=generator, dtype=torch.float64
+    )
     masked = order.topk(math.ceil(mask_rate * rows * columns), dim=1).indices
     return torch.zeros(n, rows * columns, dtype=torch.bool).scatter_(1, masked, True)

@@ -1,6 +1,7 @@
 """MoCo v3: contrastive learning with a momentum encoder.
 
-Chen, Xie, He (2021), *An Empirical Study of Training Self-Supervised Vision Transformers*, algorithm 1;
+Chen, Xie, He (2021), *An Empirical Study of Training Self-Supervised Vision Transformers*,
+algorithm 1;
 https://github.com/facebookresearch/moco-v3/blob/c349e6e24f40d3fedb22d973f92defa4cedf37a7/moco/builder.py
 """
 
@@ -31,13 +32,16 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     0.6265
     """
     logits = F.normalize(queries, dim=1) @ F.normalize(keys.detach(), dim=1).T / temperature
-    return F.cross_entropy(logits, torch.arange(len(queries), device=logits.device)) * (2 * temperature)
+    return F.cross_entropy(logits, torch.arange(len(queries), device=logits.device)) * (
+        2 * temperature
+    )
 
 
 class MoCoV3(nn.Module):
     """Two views, a momentum encoder, projector and predictor, symmetric InfoNCE.
 
-    A ViT's patch projection stays random, which keeps its training stable (the paper's section 4.2); a convolutional stem is trained.
+    A ViT's patch projection stays random, which keeps its training stable (the paper's section
+    4.2); a convolutional stem is trained.
 
     Args:
         encoder: network from images to ``(n, features)``.
@@ -46,17 +50,23 @@ class MoCoV3(nn.Module):
         temperature: τ of :func:`info_nce` (0.2 for ViTs).
         momentum: of the momentum encoder, raised to 1 along a half cosine.
         random_patches: keep a ViT's patch projection as it was initialised.
-        convolutional: heads for a ResNet, as in the official code: a projector of 2 layers, a predictor without the last norm.
+        convolutional: heads for a ResNet, as in the official code: a projector of 2 layers, a
+            predictor without the last norm.
     """
 
     family = "CL"
 
     def __init__(
-        self, encoder: nn.Module, features: int, hidden: int = 512, outputs: int = 128, temperature: float = 0.2, momentum: float = 0.99,
-        random_patches: bool = True, convolutional: bool = False,
+        self, encoder: nn.Module, features: int, hidden: int = 512, outputs: int = 128,
+        temperature: float = 0.2, momentum: float = 0.99, random_patches: bool = True,
+        convolutional: bool = False,
     ):  # fmt: skip
         super().__init__()
-        if random_patches and hasattr(encoder, "patch_embed") and isinstance(encoder.patch_embed.proj, nn.Conv2d):
+        if (
+            random_patches
+            and hasattr(encoder, "patch_embed")
+            and isinstance(encoder.patch_embed.proj, nn.Conv2d)
+        ):
             encoder.patch_embed.requires_grad_(False)
         self.encoder = encoder
         self.projector = mlp(2 if convolutional else 3, features, hidden, outputs)
@@ -71,10 +81,17 @@ class MoCoV3(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Symmetric loss of two views, each ``(n, channels, height, width)``, normalised."""
-        query_1, query_2 = (self.predictor(self.projector(gather(self.encoder(view)))) for view in (view_1, view_2))
+        query_1, query_2 = (
+            self.predictor(self.projector(gather(self.encoder(view)))) for view in (view_1, view_2)
+        )
         with torch.no_grad():
-            key_1, key_2 = (self.momentum_projector(gather(self.momentum_encoder(view))) for view in (view_1, view_2))
-        return info_nce(query_1, key_2, self.temperature) + info_nce(query_2, key_1, self.temperature)
+            key_1, key_2 = (
+                self.momentum_projector(gather(self.momentum_encoder(view)))
+                for view in (view_1, view_2)
+            )
+        return info_nce(query_1, key_2, self.temperature) + info_nce(
+            query_2, key_1, self.temperature
+        )
 
     def update(self, progress: float) -> None:
         """Move the momentum encoder; ``progress`` in [0, 1] is the share of the training done."""

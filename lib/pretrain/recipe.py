@@ -15,7 +15,8 @@ class Recipe:
     Attributes:
         images: images to see in all; the learning rate reaches 0 there.
         batch_size: images per step.
-        learning_rate: peak, after a linear warm-up over ``warmup`` of the steps, then half a cosine.
+        learning_rate: peak, after a linear warm-up over ``warmup`` of the steps, then half a
+            cosine.
         weight_decay: of matrices; vectors (biases, norms, tokens) do not decay.
         clip: largest gradient norm.
         seed: of weights, order and every random draw.
@@ -42,11 +43,16 @@ class Recipe:
         warmup = max(1, round(self.warmup * self.steps))
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
+        return (
+            self.learning_rate
+            * 0.5
+            * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
+        )
 
 
 def seeded(*numbers: int) -> Generator:
-    """A generator that depends on all the numbers: the draws of a step need no state from the steps before."""
+    """A generator that depends on all the numbers: the draws of a step need no state from the steps
+    before."""
     mixed = 0
     for number in numbers:
         mixed = (mixed * 1_000_003 + number + 1) % (2**63)
@@ -59,7 +65,8 @@ def _epoch_order(n: int, seed: int, epoch: int) -> Tensor:
 
 
 def batch_indices(step: int, batch_size: int, n: int, seed: int) -> Tensor:
-    """Indices of the images of a step: each epoch is a fresh permutation, its last incomplete batch is dropped."""
+    """Indices of the images of a step: each epoch is a fresh permutation, its last incomplete batch
+    is dropped."""
     per_epoch = n // batch_size
     if per_epoch == 0:
         raise ValueError(f"a batch of {batch_size} images needs at least as many images, got {n}")

@@ -32,9 +32,15 @@ def restore(name: str, root: Path = CHECKPOINTS) -> SimMIM | MAE:
     """
     card = read_card(root / f"{name}.yaml")
     if card.method not in MODELS:
-        raise ValueError(f"{name} is {card.method}; models that reconstruct are {', '.join(MODELS)}")
-    encoder, tensors = build(card.architecture, card.arguments), load_tensors(card, root / f"{name}.safetensors")
-    published = next(method.heads for method in METHODS.values() if method.title == card.method)  # the decoder of trainings on a folder of images
+        raise ValueError(
+            f"{name} is {card.method}; models that reconstruct are {', '.join(MODELS)}"
+        )
+    encoder, tensors = (
+        build(card.architecture, card.arguments),
+        load_tensors(card, root / f"{name}.safetensors"),
+    )
+    # the decoder of trainings on a folder of images
+    published = next(method.heads for method in METHODS.values() if method.title == card.method)
     wide = len(tensors.get("decoder.embed.weight", ())) == published.get("width")
     model = MODELS[card.method](encoder, encoder.num_features, **(published if wide else {}))
     try:
@@ -45,24 +51,35 @@ def restore(name: str, root: Path = CHECKPOINTS) -> SimMIM | MAE:
 
 
 def draw_mask(model: SimMIM | MAE, images: int, mask_rate: float, seed: int) -> Tensor:
-    """Masks ``(images, patches)`` as in the model's training: blocks for SimMIM, single patches for MAE; rate 0 masks nothing."""
+    """Masks ``(images, patches)`` as in the model's training: blocks for SimMIM, single patches for
+    MAE; rate 0 masks nothing."""
     if mask_rate == 0:
         rows, columns = model.grid
         return torch.zeros(images, rows * columns, dtype=torch.bool)
-    return block_mask(images, model.grid, mask_rate, torch.Generator().manual_seed(seed), model.block)
+    return block_mask(
+        images, model.grid, mask_rate, torch.Generator().manual_seed(seed), model.block
+    )
 
 
 def on_grid(model: SimMIM | MAE, images: Tensor) -> Tensor:
-    """Images resized to the model's own grid of patches, if they have another: its masks and its decoder have no other."""
+    """Images resized to the model's own grid of patches, if they have another: its masks and its
+    decoder have no other."""
     size = tuple(side * model.patch_size for side in model.grid)
-    return images if tuple(images.shape[2:]) == size else F.interpolate(images, size, mode="bilinear", antialias=True)
+    return (
+        images
+        if tuple(images.shape[2:]) == size
+        else F.interpolate(images, size, mode="bilinear", antialias=True)
+    )
 
 
 @torch.no_grad()
-def reconstruct(name: str, images: Tensor, seed: int = 0, root: Path = CHECKPOINTS) -> tuple[Tensor, Tensor]:
+def reconstruct(
+    name: str, images: Tensor, seed: int = 0, root: Path = CHECKPOINTS
+) -> tuple[Tensor, Tensor]:
     """What a masked image model sees and what it fills in.
 
-    MAE predicts patches with mean 0 and variance 1; they are scaled back with the true patch's mean and variance.
+    MAE predicts patches with mean 0 and variance 1; they are scaled back with the true patch's mean
+    and variance.
 
     Args:
         name: of the card.
@@ -71,18 +88,29 @@ def reconstruct(name: str, images: Tensor, seed: int = 0, root: Path = CHECKPOIN
         root: folder of the cards.
 
     Returns:
-        two tensors of images as the model takes them: masked patches grey, and masked patches filled in; visible patches are the image's own.
+        two tensors of images as the model takes them: masked patches grey, and masked patches
+        filled in; visible patches are the image's own.
     """
     model, encoder = restore(name, root), load_encoder(name, root)
-    mask, images = draw_mask(model, len(images), model.mask_rate, seed), on_grid(model, encoder.fit(images))
+    mask, images = (
+        draw_mask(model, len(images), model.mask_rate, seed),
+        on_grid(model, encoder.fit(images)),
+    )
     patches = patchify(images, model.patch_size)
     predicted = model.reconstruct(encoder.normalise(images), mask)
     if isinstance(model, MAE):
-        filled = predicted * (patches.var(2, keepdim=True) + 1e-6).sqrt() + patches.mean(2, keepdim=True)
+        filled = predicted * (patches.var(2, keepdim=True) + 1e-6).sqrt() + patches.mean(
+            2, keepdim=True
+        )
     else:
         filled = unscale(predicted, encoder.mean.flatten(), encoder.std.flatten())
-    seen, whole = (torch.where(mask[..., None], other, patches).clamp(0, 1) for other in (torch.tensor(0.5), filled))
-    return unpatchify(seen, model.patch_size, model.grid), unpatchify(whole, model.patch_size, model.grid)
+    seen, whole = (
+        torch.where(mask[..., None], other, patches).clamp(0, 1)
+        for other in (torch.tensor(0.5), filled)
+    )
+    return unpatchify(seen, model.patch_size, model.grid), unpatchify(
+        whole, model.patch_size, model.grid
+    )
 
 
 def unscale(patches: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -104,13 +132,35 @@ class MAEDecoder:
 
     prefix_tokens = 1
 
-    def __init__(self, model: MAE, encoder: Encoder, mask_rate: float = 0.0, seed: int = 0, name: str = "MAE decoder"):
-        self.model, self.encoder, self.mask_rate, self.seed, self.name = model, encoder, mask_rate, seed, name
+    def __init__(
+        self,
+        model: MAE,
+        encoder: Encoder,
+        mask_rate: float = 0.0,
+        seed: int = 0,
+        name: str = "MAE decoder",
+    ):
+        self.model, self.encoder, self.mask_rate, self.seed, self.name = (
+            model,
+            encoder,
+            mask_rate,
+            seed,
+            name,
+        )
         self.depth = len(model.decoder.blocks)
 
     @torch.no_grad()
     def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor:
-        """Predicted patches of images ``(n, channels, height, width)`` in [0, 1]; every decoder block is handed to ``look``."""
+        """Predicted patches of images ``(n, channels, height, width)`` in [0, 1]; every decoder
+        block is handed to ``look``."""
         mask = draw_mask(self.model, len(images), self.mask_rate, self.seed)
-        tokens = self.model.encode(self.encoder.normalise(on_grid(self.model, self.encoder.fit(images))), mask)
-        return observe_blocks(self.model.decoder.blocks, self.prefix_tokens, look, lambda: self.model.decoder(tokens, mask), self.name)
+        tokens = self.model.encode(
+            self.encoder.normalise(on_grid(self.model, self.encoder.fit(images))), mask
+        )
+        return observe_blocks(
+            self.model.decoder.blocks,
+            self.prefix_tokens,
+            look,
+            lambda: self.model.decoder(tokens, mask),
+            self.name,
+        )

@@ -1,6 +1,7 @@
 """SimCLR: contrastive learning with the other images of the batch as negatives.
 
-Chen, Kornblith, Norouzi, Hinton (2020), *A Simple Framework for Contrastive Learning of Visual Representations*, equation 1.
+Chen, Kornblith, Norouzi, Hinton (2020), *A Simple Framework for Contrastive Learning of Visual
+Representations*, equation 1.
 """
 
 import torch
@@ -16,7 +17,8 @@ from lib.pretrain.heads import mlp
 def nt_xent(z_1: Tensor, z_2: Tensor, temperature: float) -> Tensor:
     """Normalised temperature-scaled cross-entropy over all 2n views.
 
-    L = −(1/2n) Σ_i log( exp(ẑ_i·ẑ_p(i)/τ) / Σ_{j ≠ i} exp(ẑ_i·ẑ_j/τ) ), p(i) is the other view of the same image.
+    L = −(1/2n) Σ_i log( exp(ẑ_i·ẑ_p(i)/τ) / Σ_{j ≠ i} exp(ẑ_i·ẑ_j/τ) ), p(i) is the other view of
+    the same image.
 
     Args:
         z_1, z_2: ``(n, features)``, row i of both from the same image.
@@ -44,7 +46,14 @@ class SimCLR(nn.Module):
 
     family = "CL"
 
-    def __init__(self, encoder: nn.Module, features: int, hidden: int = 512, outputs: int = 128, temperature: float = 0.2):
+    def __init__(
+        self,
+        encoder: nn.Module,
+        features: int,
+        hidden: int = 512,
+        outputs: int = 128,
+        temperature: float = 0.2,
+    ):
         super().__init__()
         self.encoder = encoder
         self.projector = mlp(2, features, hidden, outputs, last_norm=False)
@@ -56,7 +65,11 @@ class SimCLR(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Loss of two views, each ``(n, channels, height, width)``, normalised."""
-        return nt_xent(self.projector(gather(self.encoder(view_1))), self.projector(gather(self.encoder(view_2))), self.temperature)
+        return nt_xent(
+            self.projector(gather(self.encoder(view_1))),
+            self.projector(gather(self.encoder(view_2))),
+            self.temperature,
+        )
 
     def update(self, progress: float) -> None:
         """Nothing to do after a step."""

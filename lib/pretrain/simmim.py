@@ -22,14 +22,22 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
     """
     n, c, h, w = images.shape
     p = patch_size
-    return images.reshape(n, c, h // p, p, w // p, p).permute(0, 2, 4, 3, 5, 1).reshape(n, (h // p) * (w // p), p * p * c)
+    return (
+        images.reshape(n, c, h // p, p, w // p, p)
+        .permute(0, 2, 4, 3, 5, 1)
+        .reshape(n, (h // p) * (w // p), p * p * c)
+    )
 
 
 def unpatchify(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tensor:
     """The inverse of :func:`patchify`: ``(n, patches, p²·c)`` to ``(n, c, h, w)``."""
     n, p = len(patches), patch_size
     rows, columns = grid
-    return patches.reshape(n, rows, columns, p, p, -1).permute(0, 5, 1, 3, 2, 4).reshape(n, -1, rows * p, columns * p)
+    return (
+        patches.reshape(n, rows, columns, p, p, -1)
+        .permute(0, 5, 1, 3, 2, 4)
+        .reshape(n, -1, rows * p, columns * p)
+    )
 
 
 def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -45,13 +53,15 @@ def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def forward_tokens(vit: VisionTransformer, tokens: Tensor) -> Tensor:
-    """Run a ViT from its embedded patches: positions, class token, blocks, final norm -> ``(n, prefix + patches, width)``."""
+    """Run a ViT from its embedded patches: positions, class token, blocks, final norm ->
+    ``(n, prefix + patches, width)``."""
     tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(tokens)))
     return vit.norm(vit.blocks(tokens))
 
 
 class SimMIM(nn.Module):
-    """Masked patches are replaced by a mask token before the encoder; one linear layer predicts their pixels.
+    """Masked patches are replaced by a mask token before the encoder; one linear layer predicts
+    their pixels.
 
     Args:
         encoder: timm ViT.
@@ -62,28 +72,39 @@ class SimMIM(nn.Module):
 
     family = "MIM"
 
-    def __init__(self, encoder: VisionTransformer, features: int, mask_rate: float = 0.6, block: int = 2):
+    def __init__(
+        self, encoder: VisionTransformer, features: int, mask_rate: float = 0.6, block: int = 2
+    ):
         super().__init__()
         self.encoder = encoder
         self.patch_size = encoder.patch_embed.patch_size[0]
         self.grid = encoder.patch_embed.grid_size
         self.mask_token = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, 1, features), std=0.02))
-        self.decoder = nn.Linear(features, self.patch_size**2 * encoder.patch_embed.proj.in_channels)
+        self.decoder = nn.Linear(
+            features, self.patch_size**2 * encoder.patch_embed.proj.in_channels
+        )
         self.mask_rate, self.block = mask_rate, block
 
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: one lightly cropped view and its mask."""
-        view = random_resized_crop(random_background(batch, generator), generator, scale=(0.67, 1.0))
-        return view, own_rows(block_mask(len(batch) * processes(), self.grid, self.mask_rate, generator, self.block))
+        view = random_resized_crop(
+            random_background(batch, generator), generator, scale=(0.67, 1.0)
+        )
+        return view, own_rows(
+            block_mask(len(batch) * processes(), self.grid, self.mask_rate, generator, self.block)
+        )
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Predicted patches ``(n, patches, p²·c)``, normalised like ``images``, from images masked at ``mask``."""
+        """Predicted patches ``(n, patches, p²·c)``, normalised like ``images``, from images masked
+        at ``mask``."""
         embedded = self.encoder.patch_embed(blank(images, mask, self.grid))
         if embedded.ndim == 4:  # an encoder for dynamic image sizes keeps the grid
             visible = torch.where(mask.reshape(*embedded.shape[:3], 1), self.mask_token, embedded)
         else:
             visible = torch.where(mask.unsqueeze(2), self.mask_token, embedded)
-        return self.decoder(forward_tokens(self.encoder, visible)[:, self.encoder.num_prefix_tokens :])
+        return self.decoder(
+            forward_tokens(self.encoder, visible)[:, self.encoder.num_prefix_tokens :]
+        )
 
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:
         """Masked L1 loss of images ``(n, c, h, w)``, normalised, and a mask ``(n, patches)``."""

@@ -1,4 +1,5 @@
-"""SimSiam: two views predict each other, with a stop-gradient instead of negatives or a momentum encoder.
+"""SimSiam: two views predict each other, with a stop-gradient instead of negatives or a momentum
+encoder.
 
 Chen, He (2021), *Exploring Simple Siamese Representation Learning*, algorithm 1.
 """
@@ -27,7 +28,8 @@ class SimSiam(nn.Module):
     Args:
         encoder: network from images to ``(n, features)``.
         features: width of the encoder's output.
-        hidden: width of the projector (2048 in the paper); the predictor's bottleneck is a quarter of it.
+        hidden: width of the projector (2048 in the paper); the predictor's bottleneck is a quarter
+            of it.
     """
 
     family = "CL"
@@ -44,7 +46,10 @@ class SimSiam(nn.Module):
 
     def forward(self, view_1: Tensor, view_2: Tensor) -> Tensor:
         """Symmetric loss of two views, each ``(n, channels, height, width)``, normalised."""
-        z_1, z_2 = self.projector(gather(self.encoder(view_1))), self.projector(gather(self.encoder(view_2)))
+        z_1, z_2 = (
+            self.projector(gather(self.encoder(view_1))),
+            self.projector(gather(self.encoder(view_2))),
+        )
         p_1, p_2 = self.predictor(z_1), self.predictor(z_2)
         return (negative_cosine(p_1, z_2) + negative_cosine(p_2, z_1)) / 2
 

@@ -24,7 +24,10 @@ class Supervised(nn.Module):
 
     def draw(self, batch: Images, generator: Generator) -> tuple[Tensor, ...]:
         """The random part of a step: one cropped view, with its label."""
-        return random_resized_crop(random_background(batch, generator), generator, scale=(0.5, 1.0)), batch.labels
+        return (
+            random_resized_crop(random_background(batch, generator), generator, scale=(0.5, 1.0)),
+            batch.labels,
+        )
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of images ``(n, c, h, w)``, normalised, and labels ``(n,)``."""

@@ -1,4 +1,5 @@
-"""The training loop of every objective: schedule, exact resume, loss log, exported encoder and card."""
+"""The training loop of every objective: schedule, exact resume, loss log, exported encoder and
+card."""
 
 import csv
 import os
@@ -15,29 +16,50 @@ from tqdm import tqdm
 
 from lib.data.images import Images
 from lib.encoders.encoder import represent
+from lib.encoders.knn import knn_accuracy
 from lib.pretrain.distributed import mean_over_processes, own_rows, parallel, rank, start
 from lib.pretrain.recipe import Recipe, batch_indices, optimizer_for, seeded
 from lib.pretrain.source import ImageFiles, batches
-from lib.probes.knn import knn_accuracy
 
-LOG_FIELDS = ("step", "images", "seconds", "loss", "learning_rate", "representation_std", "knn_accuracy")
+LOG_FIELDS = (
+    "step",
+    "images",
+    "seconds",
+    "loss",
+    "learning_rate",
+    "representation_std",
+    "knn_accuracy",
+)
 
 
 @torch.no_grad()
-def representations(encoder: nn.Module, pooling: str, data: Images | ImageFiles, mean: Tensor, std: Tensor) -> Tensor:
-    """Representations ``(n, width)`` during training, on the CPU; the encoder is left in training mode."""
+def representations(
+    encoder: nn.Module, pooling: str, data: Images | ImageFiles, mean: Tensor, std: Tensor
+) -> Tensor:
+    """Representations ``(n, width)`` during training, on the CPU; the encoder is left in training
+    mode."""
     encoder.eval()
     chunks = batches(data, torch.arange(len(data)).split(256), mean.device)
-    found = torch.cat([represent(encoder, (chunk.images - mean) / std, pooling).float().cpu() for chunk in chunks])
+    found = torch.cat(
+        [represent(encoder, (chunk.images - mean) / std, pooling).float().cpu() for chunk in chunks]
+    )
     encoder.train()
     return found
 
 
 def monitor(
-    objective: nn.Module, pooling: str, bank: Images | ImageFiles, queries: Images | ImageFiles, mean: Tensor, std: Tensor
+    objective: nn.Module,
+    pooling: str,
+    bank: Images | ImageFiles,
+    queries: Images | ImageFiles,
+    mean: Tensor,
+    std: Tensor,
 ) -> tuple[float, float]:
-    """Collapse watch: standard deviation of the normalised representation × √width (1 when spread out), k-NN accuracy."""
-    known, asked = (representations(objective.encoder, pooling, data, mean, std) for data in (bank, queries))
+    """Collapse watch: standard deviation of the normalised representation × √width (1 when spread
+    out), k-NN accuracy."""
+    known, asked = (
+        representations(objective.encoder, pooling, data, mean, std) for data in (bank, queries)
+    )
     spread = F.normalize(asked, dim=1).std(0).mean().item() * asked.shape[1] ** 0.5
     return spread, knn_accuracy(known, bank.labels, asked, queries.labels).mean().item()
 
@@ -72,18 +94,26 @@ def restore(stem: Path, objective: nn.Module, optimizer: torch.optim.Optimizer) 
     return Progress(state["step"], state["seconds"], state["losses"], rows)
 
 
-def save(stem: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write what :func:`restore` reads, the state last: a kill in between leaves the state before, and rows that the next start drops."""
+def save(
+    stem: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write what :func:`restore` reads, the state last: a kill in between leaves the state before,
+    and rows that the next start drops."""
     log, resume = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.resume.pt")
     with log.with_suffix(".csv.tmp").open("w", newline="") as file:
         csv.writer(file).writerows([LOG_FIELDS, *progress.rows])
     os.replace(log.with_suffix(".csv.tmp"), log)
     state = dict(objective=objective.state_dict(), optimizer=optimizer.state_dict())
-    torch.save(state | dict(step=progress.step, seconds=progress.seconds, losses=progress.losses), resume.with_suffix(".tmp"))
+    torch.save(
+        state | dict(step=progress.step, seconds=progress.seconds, losses=progress.losses),
+        resume.with_suffix(".tmp"),
+    )
     os.replace(resume.with_suffix(".tmp"), resume)
 
 
-def descend(loss: Tensor, objective: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> None:
+def descend(
+    loss: Tensor, objective: nn.Module, optimizer: torch.optim.Optimizer, clip: float
+) -> None:
     """One step down the gradient of a loss, its norm at most ``clip``."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -103,20 +133,24 @@ def train(
     export: Callable[[int, int], None],
     stop_after: int | None = None,
 ) -> None:
-    """Train to the end of the recipe, continuing from the last saved state; an interrupted training loses the steps since then.
+    """Train to the end of the recipe, continuing from the last saved state; an interrupted training
+    loses the steps since then.
 
-    Resuming gives the same weights as an uninterrupted run, because a step's draws depend on (seed, step) alone. Under torchrun the
-    processes share each batch (see :mod:`lib.pretrain.distributed`); process 0 watches and writes.
+    Resuming gives the same weights as an uninterrupted run, because a step's draws depend on (seed,
+    step) alone. Under torchrun the processes share each batch (see
+    :mod:`lib.pretrain.distributed`); process 0 watches and writes.
 
     Args:
         objective: module with ``encoder``, ``draw``, ``forward`` and ``update``.
-        data, held_out: training images; images for the k-NN watch (the first 2,000 of ``data`` are its bank).
+        data, held_out: training images; images for the k-NN watch (the first 2,000 of ``data`` are
+            its bank).
         recipe: how long and how fast.
         stem: path without ending: ``STEM.csv`` is the log, ``STEM.resume.pt`` the state.
         mean, std: normalisation of the images, ``(channels, 1, 1)``.
         pooling: what makes the representation that the k-NN watch sees.
         export: called with the images seen and the seconds spent whenever a state is saved.
-        stop_after: stop at this step as if killed after saving (for tests and for giving time back).
+        stop_after: stop at this step as if killed after saving (for tests and for giving time
+            back).
 
     Raises:
         FloatingPointError: the loss is not finite; the last saved state stays.
@@ -127,11 +161,20 @@ def train(
     progress = restore(stem, objective, optimizer)
     loss_of = parallel(objective, device)
     bank = data.subset(torch.arange(min(2000, len(data))))
-    bar = tqdm(total=recipe.steps, initial=progress.step, desc=stem.name, unit="step", mininterval=10, disable=rank() > 0)
+    bar = tqdm(
+        total=recipe.steps,
+        initial=progress.step,
+        desc=stem.name,
+        unit="step",
+        mininterval=10,
+        disable=rank() > 0,
+    )
     mean, std = mean.to(device), std.to(device)
     started = time.perf_counter() - progress.seconds
     steps = range(progress.step, recipe.steps)
-    order = (own_rows(batch_indices(step, recipe.batch_size, len(data), recipe.seed)) for step in steps)
+    order = (
+        own_rows(batch_indices(step, recipe.batch_size, len(data), recipe.seed)) for step in steps
+    )
     for step, batch in zip(steps, batches(data, order, device), strict=True):
         drawn = objective.draw(batch, seeded(recipe.seed, 1, step))
         drawn = tuple((t - mean) / std if t.is_floating_point() else t.to(device) for t in drawn)
@@ -140,18 +183,25 @@ def train(
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = loss_of(*drawn)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"{stem.name}: the loss is {loss.item()} at step {step}; the last good state is {stem}.resume.pt")
+            raise FloatingPointError(
+                f"{stem.name}: the loss is {loss.item()} at step {step}; the last good state is"
+                f" {stem}.resume.pt"
+            )
         descend(loss, objective, optimizer, recipe.clip)
         objective.update(step / recipe.steps)
         progress.losses.append(mean_over_processes(loss))
         progress.step = step = step + 1
         progress.seconds = time.perf_counter() - started
         bar.update()
-        if rank() == 0 and (step % max(1, recipe.steps // recipe.rows) == 0 or step == recipe.steps):
+        if rank() == 0 and (
+            step % max(1, recipe.steps // recipe.rows) == 0 or step == recipe.steps
+        ):
             spread, accuracy = monitor(objective, pooling, bank, held_out, mean, std)
             mean_loss, rate = sum(progress.losses) / len(progress.losses), recipe.rate(step - 1)
             seen = [step, step * recipe.batch_size, round(progress.seconds)]
-            progress.rows.append([*seen, f"{mean_loss:.5f}", f"{rate:.3e}", f"{spread:.4f}", f"{accuracy:.4f}"])
+            progress.rows.append(
+                [*seen, f"{mean_loss:.5f}", f"{rate:.3e}", f"{spread:.4f}", f"{accuracy:.4f}"]
+            )
             bar.set_postfix(loss=f"{mean_loss:.3f}", knn=f"{accuracy:.3f}")
             progress.losses = []
         if rank() == 0 and (step % recipe.save_every == 0 or step in (recipe.steps, stop_after)):
@@ -165,7 +215,9 @@ def train(
 def export_weights(objective: nn.Module, extras: Sequence[str], path: Path) -> None:
     """Write the encoder (``encoder.*``) and the named extras in half precision."""
     keep = ("encoder.", *(f"{extra}." for extra in extras), *extras)
-    tensors = {k: v.half().contiguous() for k, v in objective.state_dict().items() if k.startswith(keep)}
+    tensors = {
+        k: v.half().contiguous() for k, v in objective.state_dict().items() if k.startswith(keep)
+    }
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary)
     os.replace(temporary, path)

@@ -1,6 +1,8 @@
-"""Train every encoder of the study that is missing, in order: ``python -m lib.pretrain.zoo imagenette``.
+"""Train every encoder of the study that is missing, in order:
+``python -m lib.pretrain.zoo imagenette``.
 
-What is finished is left alone, what was stopped goes on from its last state, what fails is told at the end and stops nothing else.
+What is finished is left alone, what was stopped goes on from its last state, what fails is told at
+the end and stops nothing else.
 """
 
 import argparse
@@ -9,41 +11,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import yaml
 from tqdm import tqdm
 
 from lib.encoders.card import CHECKPOINTS, read_card
 
-VIT_STEM = "--size s --stem convolutional"
-WEIGHTS = (0, 0.2, 0.4, 0.6, 1)
-SEEDS = (0, 1, 2)
-ZOO: dict[str, dict[str, str]] = {  # group -> encoder -> arguments of lib.pretrain, in the order of training
-    "fashion": {
-        "moco-v3-s": "moco-v3 --images 360000",
-        "simmim-s": "simmim --images 960000",
-        "mae-s": "mae --images 480000",
-        **{f"{method}-r": f"{method} --size r --images 150016" for method in ("moco-v3", "simclr", "byol", "simsiam")},
-        **{f"hybrid-{weight}-s": f"hybrid --weight {weight} --images 64000" for weight in WEIGHTS},
-        **{f"{method}-s-96k": f"{method} --images 96000" for method in ("moco-v3", "simmim")},
-        **{f"{method}-s-96k-seed{seed}": f"{method} --images 96000 --seed {seed}" for seed in SEEDS[1:] for method in ("moco-v3", "simmim")},
-        **{f"{method}-{size}": f"{method} --size {size} --images 96000" for size in ("ti", "b") for method in ("moco-v3", "simmim")},
-        "supervised-s": "supervised --images 96000",
-        "dino-s": "dino --images 96000",
-    },
-    "imagenette": {
-        **{
-            f"{method}-s-96k" + (f"-seed{seed}" if seed else ""): f"{method} {VIT_STEM} --images 96000 --seed {seed}"
-            for seed in SEEDS
-            for method in ("moco-v3", "simmim")
-        },
-        "supervised-s": f"supervised {VIT_STEM} --images 600000",
-        "mae-s": f"mae {VIT_STEM} --images 960000",
-        "moco-v3-s": f"moco-v3 {VIT_STEM} --images 480000",
-        "simmim-s": f"simmim {VIT_STEM} --images 960000",
-        **{f"{method}-r": f"{method} --size r --images 192000" for method in ("moco-v3", "simclr", "byol", "simsiam")},
-        **{f"hybrid-{weight}-s": f"hybrid {VIT_STEM} --weight {weight} --images 64000" for weight in WEIGHTS},
-        "dino-s": f"dino {VIT_STEM} --images 96000",
-    },
-}  # fmt: skip
+# group -> encoder -> arguments of lib.pretrain, in the order of training
+ZOO: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 
 
 def images_of(words: str) -> int:
@@ -57,11 +31,14 @@ def images_of(words: str) -> int:
 
 
 def missing(group: str, checkpoints: Path = CHECKPOINTS) -> dict[str, str]:
-    """Encoders of a group whose card is not there or says that fewer images were seen than there should be: name -> arguments."""
+    """Encoders of a group whose card is not there or says that fewer images were seen than there
+    should be: name -> arguments."""
     found = {}
     for name, words in ZOO[group].items():
         card = checkpoints / group / f"{name}.yaml"
-        if not card.is_file() or (read_card(card).images_seen or 0) < images_of(words) - 1024:  # whole batches alone are counted
+        if (
+            not card.is_file() or (read_card(card).images_seen or 0) < images_of(words) - 1024
+        ):  # whole batches alone are counted
             found[name] = words
     return found
 
@@ -70,24 +47,48 @@ def main() -> int:
     """Parse the command line, train what is missing; the exit code is 1 where a training failed."""
     parser = argparse.ArgumentParser(prog="python -m lib.pretrain.zoo", description=__doc__)
     parser.add_argument("group", choices=ZOO)
-    parser.add_argument("--data", help="folder of the photographs, if they are not in data/imagenette")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each (default: 1)")
+    parser.add_argument(
+        "--data", help="folder of the photographs, if they are not in data/imagenette"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="trainings at a time, one thread each (default: 1)"
+    )
     parser.add_argument("--dry", action="store_true", help="only list what is missing")
     arguments = parser.parse_args()
     waiting = missing(arguments.group)
     if arguments.dry:
-        print("\n".join(f"{arguments.group}/{name}: {words}" for name, words in waiting.items()) or "nothing is missing")
+        print(
+            "\n".join(f"{arguments.group}/{name}: {words}" for name, words in waiting.items())
+            or "nothing is missing"
+        )
         return 0
     data = [] if arguments.group == "fashion" else ["--data", arguments.data or arguments.group]
 
     def train(name: str) -> bool:
-        command = [sys.executable, "-m", "lib.pretrain", *waiting[name].split(), *data, "--name", name, "--group", arguments.group]
+        command = [
+            sys.executable,
+            "-m",
+            "lib.pretrain",
+            *waiting[name].split(),
+            *data,
+            "--name",
+            name,
+            "--group",
+            arguments.group,
+        ]
         return subprocess.run(command).returncode == 0
 
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        done = dict(zip(waiting, tqdm(pool.map(train, waiting), "encoders", total=len(waiting)), strict=True))
+        done = dict(
+            zip(
+                waiting, tqdm(pool.map(train, waiting), "encoders", total=len(waiting)), strict=True
+            )
+        )
     failed = [name for name, fine in done.items() if not fine]
-    print(f"{len(done) - len(failed)} of {len(done)} missing encoders are trained" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    print(
+        f"{len(done) - len(failed)} of {len(done)} missing encoders are trained"
+        + (f"; failed: {', '.join(failed)}" if failed else "")
+    )
     return bool(failed)
 
 

@@ -10,7 +10,8 @@ from lib.probes.patch_attention import check_attention
 
 @lru_cache(maxsize=8)
 def patch_distances(grid: tuple[int, int], patch_size: float) -> Tensor:
-    """Euclidean distances between patch centres, in pixels: ``(patches, patches)``, patches row by row."""
+    """Euclidean distances between patch centres, in pixels: ``(patches, patches)``, patches row by
+    row."""
     row, column = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
     centres = torch.stack([row.flatten(), column.flatten()], dim=1).double()
     return patch_size * torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist")
@@ -42,7 +43,10 @@ def attention_distance(attention: Tensor, grid: tuple[int, int], patch_size: flo
     check_attention(attention)
     patches = attention.shape[-1]
     if grid[0] * grid[1] != patches:
-        raise ValueError(f"a grid of {grid[0]} × {grid[1]} has {grid[0] * grid[1]} patches, the attention has {patches}")
+        raise ValueError(
+            f"a grid of {grid[0]} × {grid[1]} has {grid[0] * grid[1]} patches, the attention has"
+            f" {patches}"
+        )
     distances = patch_distances(tuple(grid), patch_size).to(attention)
     return attention.flatten(2) @ distances.flatten() / patches
 

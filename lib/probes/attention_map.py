@@ -30,7 +30,10 @@ def attention_maps(encoder: Encoder, image: Tensor, queries: Sequence[tuple[int,
     rows, columns = encoder.grid(image)
     for row, column in queries:
         if not (0 <= row < rows and 0 <= column < columns):
-            raise ValueError(f"a query is a (row, column) on the grid of {rows} × {columns} patches, got ({row}, {column})")
+            raise ValueError(
+                f"a query is a (row, column) on the grid of {rows} × {columns} patches, got ({row},"
+                f" {column})"
+            )
     index = [row * columns + column for row, column in queries]
     maps: list[Tensor] = []
 

@@ -5,9 +5,11 @@ from torch import Tensor
 
 
 def pairwise_cosine(vectors: Tensor) -> Tensor:
-    """Cosine similarity of two different vectors of a set, averaged over all pairs, without forming the pairs.
+    """Cosine similarity of two different vectors of a set, averaged over all pairs, without forming
+    the pairs.
 
-    S = Σ_{i ≠ j} cos(v_i, v_j) / (n (n − 1)) = (‖Σ_i v̂_i‖² − n) / (n (n − 1)), hats are L2-normalised.
+    S = Σ_{i ≠ j} cos(v_i, v_j) / (n (n − 1)) = (‖Σ_i v̂_i‖² − n) / (n (n − 1)), hats are
+    L2-normalised.
 
     Args:
         vectors: ``(…, n, width)``, none of them zero.

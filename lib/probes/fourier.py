@@ -20,20 +20,30 @@ def official_frequencies(side: int) -> int:
 
 @lru_cache(maxsize=8)
 def _diagonal_waves(side: int, frequencies: int) -> Tensor:
-    """Cosines, then sines, of 2π f (row + column) / N: what the diagonal of the Fourier transform sums tokens with, ``(2 · frequencies, patches)``."""
+    """Cosines, then sines, of 2π f (row + column) / N: what the diagonal of the Fourier transform
+    sums tokens with, ``(2 · frequencies, patches)``."""
     diagonal = torch.arange(side)[:, None] + torch.arange(side)
-    angle = 2 * torch.pi / side * (torch.arange(frequencies)[:, None] * diagonal.flatten() % side).double()
+    angle = (
+        2
+        * torch.pi
+        / side
+        * (torch.arange(frequencies)[:, None] * diagonal.flatten() % side).double()
+    )
     return torch.cat([angle.cos(), angle.sin()])
 
 
-def relative_log_amplitude(tokens: Tensor, grid: tuple[int, int], convention: Convention = "official") -> Tensor:
+def relative_log_amplitude(
+    tokens: Tensor, grid: tuple[int, int], convention: Convention = "official"
+) -> Tensor:
     """Log amplitude of patch tokens along the frequency diagonal, relative to the constant part.
 
-    F = log(|FFT₂(x)| + 1e-6) per channel, averaged over channels; Δ(f) = F(f, f) − F(0, 0), f = 0, 1, … in cycles per grid.
+    F = log(|FFT₂(x)| + 1e-6) per channel, averaged over channels; Δ(f) = F(f, f) − F(0, 0), f = 0,
+    1, … in cycles per grid.
 
-    With a grid of N patches a side, frequency f is 2π f / N. The official code shifts the spectrum, takes the second half of the diagonal
-    and so ends at f = ⌈N/2⌉ − 1, which is 6π/7 for 14 × 14 patches: the Nyquist frequency was shifted to the other end. ``"nyquist"``
-    also gives f = N/2 where N is even; where N is odd both conventions end at f = (N − 1)/2 and are the same.
+    With a grid of N patches a side, frequency f is 2π f / N. The official code shifts the spectrum,
+    takes the second half of the diagonal and so ends at f = ⌈N/2⌉ − 1, which is 6π/7 for 14 × 14
+    patches: the Nyquist frequency was shifted to the other end. ``"nyquist"`` also gives f = N/2
+    where N is even; where N is odd both conventions end at f = (N − 1)/2 and are the same.
 
     Park et al. (2023), Fig. 9;
     https://github.com/naver-ai/cl-vs-mim/blob/eafe516bddb302fb137f9c0dfbac9f95c4ede052/representation_analysis.ipynb
@@ -44,7 +54,8 @@ def relative_log_amplitude(tokens: Tensor, grid: tuple[int, int], convention: Co
         convention: where the diagonal ends.
 
     Returns:
-        ``(batch, frequencies)``, natural logarithm; the first is 0, the last is the value the paper plots by depth.
+        ``(batch, frequencies)``, natural logarithm; the first is 0, the last is the value the paper
+        plots by depth.
 
     Raises:
         ValueError: a grid that is not square or does not fit, an unknown convention.
@@ -57,7 +68,10 @@ def relative_log_amplitude(tokens: Tensor, grid: tuple[int, int], convention: Co
         raise ValueError(f"convention is 'official' or 'nyquist', got {convention!r}")
     side = grid[0]
     if grid[0] != grid[1] or tokens.ndim != 3 or tokens.shape[1] != side * side:
-        raise ValueError(f"expected tokens (batch, {grid[0]} · {grid[1]}, width) of a square grid, got shape {tuple(tokens.shape)}")
+        raise ValueError(
+            f"expected tokens (batch, {grid[0]} · {grid[1]}, width) of a square grid, got shape"
+            f" {tuple(tokens.shape)}"
+        )
     frequencies = side // 2 + 1 if convention == "nyquist" else official_frequencies(side)
     real, imaginary = (_diagonal_waves(side, frequencies).to(tokens) @ tokens).chunk(2, dim=1)
     log_amplitude = (torch.hypot(real, imaginary) + 1e-6).log().mean(-1)

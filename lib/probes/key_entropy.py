@@ -9,15 +9,18 @@ from lib.probes.patch_attention import check_attention
 
 
 def key_entropy(attention: Tensor) -> Tensor:
-    """Entropy of the attention that each key receives, averaged over queries, as a share of the largest possible.
+    """Entropy of the attention that each key receives, averaged over queries, as a share of the
+    largest possible.
 
     h = H(k) / log N, p(k) = (1/N) Σ_q A_qk, 0 · log 0 = 0
 
-    Queries that share one map have no mutual information whether that map is uniform (h = 1, as with random weights) or rests on a few
-    keys (h small): this tells the two apart. Not in the paper.
+    Queries that share one map have no mutual information whether that map is uniform (h = 1, as
+    with random weights) or rests on a few keys (h small): this tells the two apart. Not in the
+    paper.
 
     Args:
-        attention: ``(batch, heads, tokens, tokens)`` without prefix tokens, rows sum to 1, at least 2 tokens.
+        attention: ``(batch, heads, tokens, tokens)`` without prefix tokens, rows sum to 1, at least
+            2 tokens.
 
     Returns:
         ``(batch, heads)`` in [0, 1].

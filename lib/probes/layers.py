@@ -8,10 +8,14 @@ from lib.encoders.encoder import Encoder
 from lib.encoders.observe import Block
 
 
-def layer_representations(encoder: Encoder, images: Tensor, batch_size: int = 256) -> dict[str, Tensor]:
-    """Mean patch token and class token of the residual stream, before the first block and after each.
+def layer_representations(
+    encoder: Encoder, images: Tensor, batch_size: int = 256
+) -> dict[str, Tensor]:
+    """Mean patch token and class token of the residual stream, before the first block and after
+    each.
 
-    Park et al. (2023), Fig. 10, whose protocol is not known: no final norm is applied here, so that all depths are treated alike.
+    Park et al. (2023), Fig. 10, whose protocol is not known: no final norm is applied here, so that
+    all depths are treated alike.
 
     Args:
         encoder: a ViT.
@@ -19,10 +23,13 @@ def layer_representations(encoder: Encoder, images: Tensor, batch_size: int = 25
         batch_size: images per forward pass.
 
     Returns:
-        ``"mean patch token"`` and, if the encoder has one, ``"class token"``, each ``(n, 1 + depth, width)``.
+        ``"mean patch token"`` and, if the encoder has one, ``"class token"``, each
+        ``(n, 1 + depth, width)``.
     """
     prefix = encoder.prefix_tokens
-    pools = {"mean patch token": lambda tokens: tokens[:, prefix:].mean(1)} | ({"class token": lambda tokens: tokens[:, 0]} if prefix else {})
+    pools = {"mean patch token": lambda tokens: tokens[:, prefix:].mean(1)} | (
+        {"class token": lambda tokens: tokens[:, 0]} if prefix else {}
+    )
     found: dict[str, list[Tensor]] = {name: [] for name in pools}
     for batch in tqdm(images.split(batch_size), desc=encoder.name, unit="batch", leave=False):
         depths: list[Tensor] = []
@@ -36,7 +43,9 @@ def layer_representations(encoder: Encoder, images: Tensor, batch_size: int = 25
     return {name: torch.cat(values) for name, values in found.items()}
 
 
-def _patch_tokens(encoder: Encoder, images: Tensor, block: int | None, *stages: str) -> list[Tensor]:
+def _patch_tokens(
+    encoder: Encoder, images: Tensor, block: int | None, *stages: str
+) -> list[Tensor]:
     wanted = encoder.depth if block is None else block
     if not 1 <= wanted <= encoder.depth:
         raise ValueError(f"{encoder.name} has blocks 1 to {encoder.depth}, got {wanted}")
@@ -50,7 +59,9 @@ def _patch_tokens(encoder: Encoder, images: Tensor, block: int | None, *stages: 
     return found
 
 
-def around_self_attention(encoder: Encoder, images: Tensor, block: int | None = None) -> tuple[Tensor, Tensor]:
+def around_self_attention(
+    encoder: Encoder, images: Tensor, block: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Patch tokens before and after the self-attention of a block.
 
     Args:
@@ -69,5 +80,6 @@ def around_self_attention(encoder: Encoder, images: Tensor, block: int | None = 
 
 
 def tokens_after(encoder: Encoder, images: Tensor, block: int | None = None) -> Tensor:
-    """Patch tokens ``(n, patches, width)`` after a block, without a norm; arguments as :func:`around_self_attention`."""
+    """Patch tokens ``(n, patches, width)`` after a block, without a norm; arguments as
+    :func:`around_self_attention`."""
     return _patch_tokens(encoder, images, block, "tokens_out")[0]

@@ -7,7 +7,8 @@ from lib.probes.patch_attention import check_attention
 
 
 def neighbourhood(grid: tuple[int, int], radius: int = 1) -> Tensor:
-    """``(patches, patches)`` bool: is the key at most ``radius`` rows and columns away from the query?"""
+    """``(patches, patches)`` bool: is the key at most ``radius`` rows and columns away from the
+    query?"""
     row, column = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
     centres = torch.stack([row.flatten(), column.flatten()], dim=1)
     return (centres[:, None] - centres[None]).abs().amax(-1) <= radius
@@ -18,7 +19,8 @@ def local_attention(attention: Tensor, grid: tuple[int, int], radius: int = 1) -
 
     L = (1/N) Σ_q Σ_k A_qk [max(|Δrow|, |Δcolumn|) ≤ radius]
 
-    The number behind "MIM attends to itself and its neighbours" (Park et al. 2023, Fig. 2; the paper shows maps alone).
+    The number behind "MIM attends to itself and its neighbours" (Park et al. 2023, Fig. 2; the
+    paper shows maps alone).
 
     Args:
         attention: ``(batch, heads, patches, patches)`` without prefix tokens, rows sum to 1.
@@ -37,5 +39,8 @@ def local_attention(attention: Tensor, grid: tuple[int, int], radius: int = 1) -
     check_attention(attention)
     near = neighbourhood(tuple(grid), radius)
     if len(near) != attention.shape[-1]:
-        raise ValueError(f"a grid of {grid[0]} × {grid[1]} has {len(near)} patches, the attention has {attention.shape[-1]}")
+        raise ValueError(
+            f"a grid of {grid[0]} × {grid[1]} has {len(near)} patches, the attention has"
+            f" {attention.shape[-1]}"
+        )
     return attention.flatten(2) @ near.flatten().to(attention) / len(near)

@@ -19,12 +19,22 @@ def confusion_matrices(predictions: ArrayLike, labels: ArrayLike, classes: int) 
     """
     predictions, labels = np.asarray(predictions), np.asarray(labels)
     if predictions.shape != labels.shape or labels.ndim < 1:
-        raise ValueError(f"expected predictions and labels of one shape, got {predictions.shape} and {labels.shape}")
-    if labels.size and (min(predictions.min(), labels.min()) < 0 or max(predictions.max(), labels.max()) >= classes):
-        raise ValueError(f"expected classes from 0 to {classes - 1}, got {predictions.min()} to {predictions.max()} and {labels.min()} to {labels.max()}")
+        raise ValueError(
+            f"expected predictions and labels of one shape, got {predictions.shape} and"
+            f" {labels.shape}"
+        )
+    if labels.size and (
+        min(predictions.min(), labels.min()) < 0 or max(predictions.max(), labels.max()) >= classes
+    ):
+        raise ValueError(
+            f"expected classes from 0 to {classes - 1}, got {predictions.min()} to"
+            f" {predictions.max()} and {labels.min()} to {labels.max()}"
+        )
     image = np.arange(len(labels)).reshape(-1, *[1] * (labels.ndim - 1))
     cells = (image * classes + labels) * classes + predictions
-    return np.bincount(cells.ravel(), minlength=len(labels) * classes**2).reshape(-1, classes, classes)
+    return np.bincount(cells.ravel(), minlength=len(labels) * classes**2).reshape(
+        -1, classes, classes
+    )
 
 
 def mean_iou(confusion: ArrayLike) -> np.ndarray:
@@ -33,7 +43,8 @@ def mean_iou(confusion: ArrayLike) -> np.ndarray:
     A class that is neither true nor predicted anywhere is left out of the mean.
 
     Args:
-        confusion: ``(…, classes, classes)`` counts, rows are true classes: the sum of :func:`confusion_matrices` over images.
+        confusion: ``(…, classes, classes)`` counts, rows are true classes: the sum of
+            :func:`confusion_matrices` over images.
             ``bootstrap_sums(confusion_matrices(…), mean_iou)`` gives its interval over images.
 
     Returns:

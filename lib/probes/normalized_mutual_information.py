@@ -10,16 +10,20 @@ from lib.probes.patch_attention import check_attention
 
 
 def _log(positive: Tensor) -> Tensor:
-    """Natural logarithm; on a processor and without gradients NumPy's, which takes less than half of torch's time."""
+    """Natural logarithm; on a processor and without gradients NumPy's, which takes less than half
+    of torch's time."""
     if positive.requires_grad or positive.device.type != "cpu" or positive.dtype is torch.bfloat16:
         return positive.log()
     return torch.from_numpy(np.log(positive.numpy()))
 
 
 def _total_entropy(attention: Tensor) -> Tensor:
-    """−Σ_q Σ_k A_qk log A_qk, ``(batch, heads)``, 0 · log 0 = 0; one image at a time stays in the cache, which is twice as fast."""
+    """−Σ_q Σ_k A_qk log A_qk, ``(batch, heads)``, 0 · log 0 = 0; one image at a time stays in the
+    cache, which is twice as fast."""
     tiny = torch.finfo(attention.dtype).tiny
-    return -torch.stack([torch.linalg.vecdot(maps, _log(maps.clamp(min=tiny))) for maps in attention.flatten(2)])
+    return -torch.stack(
+        [torch.linalg.vecdot(maps, _log(maps.clamp(min=tiny))) for maps in attention.flatten(2)]
+    )
 
 
 def normalized_mutual_information(attention: Tensor) -> Tensor:
@@ -28,8 +32,8 @@ def normalized_mutual_information(attention: Tensor) -> Tensor:
     p(q) = 1/N, p(k|q) = A_qk, p(k) = Σ_q p(q) p(k|q)
     NMI = I / √(H(q) H(k)), I = H(k) − Σ_q p(q) H(k|q), 0 · log 0 = 0
 
-    0 when every query has the same map (attention collapse), 1 when each query has a key of its own. The official code
-    adds 1e-8 to every entry to avoid log 0; here the limit is taken exactly.
+    0 when every query has the same map (attention collapse), 1 when each query has a key of its
+    own. The official code adds 1e-8 to every entry to avoid log 0; here the limit is taken exactly.
 
     Park et al. (2023), Fig. 4;
     https://github.com/naver-ai/cl-vs-mim/blob/eafe516bddb302fb137f9c0dfbac9f95c4ede052/self_attention_analysis.ipynb
@@ -54,4 +58,6 @@ def normalized_mutual_information(attention: Tensor) -> Tensor:
     entropy_key_given_query = _total_entropy(attention) / tokens
     information = (entropy_key - entropy_key_given_query).clamp(min=0)
     scale = (math.log(tokens) * entropy_key).sqrt()
-    return torch.where(scale > 0, information / scale.clamp(min=torch.finfo(scale.dtype).tiny), 0).clamp(max=1)
+    return torch.where(
+        scale > 0, information / scale.clamp(min=torch.finfo(scale.dtype).tiny), 0
+    ).clamp(max=1)

@@ -17,7 +17,8 @@ def patch_attention(attention: Tensor, prefix_tokens: int) -> Tensor:
         prefix_tokens: class and register tokens, ≥ 0.
 
     Returns:
-        ``(batch, heads, patches, patches)``. A query that attends to no patch token at all gets uniform attention.
+        ``(batch, heads, patches, patches)``. A query that attends to no patch token at all gets
+        uniform attention.
 
     >>> attention = torch.full((1, 1, 3, 3), 1 / 3)
     >>> patch_attention(attention, 1)[0, 0].tolist()
@@ -32,7 +33,8 @@ def patch_attention(attention: Tensor, prefix_tokens: int) -> Tensor:
 def check_attention(attention: Tensor) -> None:
     """Refuse what is not row-stochastic attention ``(batch, heads, tokens, tokens)``.
 
-    A tensor that has passed is marked with its version, so that the statistics of one map check it once; a change in place undoes the mark.
+    A tensor that has passed is marked with its version, so that the statistics of one map check it
+    once; a change in place undoes the mark.
 
     Raises:
         ValueError: a wrong shape, negative or non-finite values, rows that do not sum to 1.
@@ -41,10 +43,15 @@ def check_attention(attention: Tensor) -> None:
     if version is not None and getattr(attention, "row_stochastic", None) == version:
         return
     if attention.ndim != 4 or attention.shape[-1] != attention.shape[-2]:
-        raise ValueError(f"expected attention (batch, heads, tokens, tokens), got shape {tuple(attention.shape)}")
+        raise ValueError(
+            f"expected attention (batch, heads, tokens, tokens), got shape {tuple(attention.shape)}"
+        )
     if not attention.min() >= 0:  # also refuses NaN
         raise ValueError(f"expected attention >= 0, got {attention.min():.4g}")
     error = (attention.sum(-1) - 1).abs().max().item()
     if not error < 1e-3:
-        raise ValueError(f"expected rows that sum to 1, the worst is off by {error:.3g}; drop prefix tokens with patch_attention")
+        raise ValueError(
+            f"expected rows that sum to 1, the worst is off by {error:.3g}; drop prefix tokens with"
+            " patch_attention"
+        )
     attention.row_stochastic = version

@@ -1,6 +1,8 @@
-"""Semantic segmentation of mosaics, one class per patch, from frozen or from fine-tuned patch tokens."""
+"""Semantic segmentation of mosaics, one class per patch, from frozen or from fine-tuned patch
+tokens."""
 
 import numpy as np
+import torch
 
 from lib.data.mosaic import BACKGROUND, Mosaic
 from lib.encoders.encoder import Encoder
@@ -12,13 +14,20 @@ from lib.probes.mean_iou import confusion_matrices
 def _check(encoder: Encoder, mosaics: Mosaic) -> None:
     grid = encoder.grid(mosaics.images)
     if grid != mosaics.patch_labels.shape[1:]:
-        raise ValueError(f"{encoder.name} cuts the mosaics into {grid} patches, their labels into {tuple(mosaics.patch_labels.shape[1:])}")
+        raise ValueError(
+            f"{encoder.name} cuts the mosaics into {grid} patches, their labels into"
+            f" {tuple(mosaics.patch_labels.shape[1:])}"
+        )
 
 
-def frozen_segmentation(encoder: Encoder, train: Mosaic, test: Mosaic, classes: int = BACKGROUND + 1) -> np.ndarray:
-    """Linear probe of the frozen patch tokens after the final norm: one logistic regression for all places.
+def frozen_segmentation(
+    encoder: Encoder, train: Mosaic, test: Mosaic, classes: int = BACKGROUND + 1
+) -> np.ndarray:
+    """Linear probe of the frozen patch tokens after the final norm: one logistic regression for all
+    places.
 
-    Position embeddings are interpolated to the mosaic's grid. The last fifth of the training mosaics chooses the regularisation.
+    Position embeddings are interpolated to the mosaic's grid. Cross-validation over mosaics
+    chooses the regularisation.
 
     Args:
         encoder: with patch tokens, of the labels' patch size.
@@ -32,13 +41,24 @@ def frozen_segmentation(encoder: Encoder, train: Mosaic, test: Mosaic, classes: 
         ValueError: a patch size that differs from the labels'.
     """
     _check(encoder, train), _check(encoder, test)
-    probe = fit_linear_probe(encoder.patch_tokens(train.images).flatten(0, 1), train.patch_labels.flatten())
+    tokens = encoder.patch_tokens(train.images)
+    mosaics = torch.arange(len(tokens)).repeat_interleave(tokens.shape[1])
+    probe = fit_linear_probe(tokens.flatten(0, 1), train.patch_labels.flatten(), groups=mosaics)
     predicted = probe.predict(encoder.patch_tokens(test.images).flatten(0, 1).numpy())
-    return confusion_matrices(predicted.reshape(test.patch_labels.shape), test.patch_labels.numpy(), classes)
+    return confusion_matrices(
+        predicted.reshape(test.patch_labels.shape), test.patch_labels.numpy(), classes
+    )
 
 
-def fine_tuned_segmentation(encoder: Encoder, train: Mosaic, test: Mosaic, classes: int = BACKGROUND + 1, **options) -> np.ndarray:
-    """As :func:`frozen_segmentation`, after encoder and linear head were trained together by ``fit_fine_tuned``, which takes the options."""
+def fine_tuned_segmentation(
+    encoder: Encoder, train: Mosaic, test: Mosaic, classes: int = BACKGROUND + 1, **options
+) -> np.ndarray:
+    """As :func:`frozen_segmentation`, after encoder and linear head were trained together by
+    ``fit_fine_tuned``, which takes the options."""
     _check(encoder, train), _check(encoder, test)
-    predicted = fit_fine_tuned(encoder, train.images, train.patch_labels, **options).predict(test.images)
-    return confusion_matrices(predicted.reshape(test.patch_labels.shape).numpy(), test.patch_labels.numpy(), classes)
+    predicted = fit_fine_tuned(encoder, train.images, train.patch_labels, **options).predict(
+        test.images
+    )
+    return confusion_matrices(
+        predicted.reshape(test.patch_labels.shape).numpy(), test.patch_labels.numpy(), classes
+    )

@@ -11,8 +11,9 @@ def head_similarity(vectors: Tensor) -> Tensor:
 
     S = mean over tokens t and pairs of heads h ≠ h' of cos(v_ht, v_h't)
 
-    Park et al. (2023), Fig. 5. The paper does not say which tensors it compares and no code was published: give the heads' outputs
-    (attention times values; the official model returns them), or their attention maps.
+    Park et al. (2023), Fig. 5. The paper does not say which tensors it compares and no code was
+    published: give the heads' outputs (attention times values; the official model returns them), or
+    their attention maps.
 
     Args:
         vectors: ``(batch, heads, tokens, width)``, at least 2 heads.
@@ -44,5 +45,8 @@ def step_similarity(before: Tensor, after: Tensor) -> Tensor:
     0.5
     """
     if before.shape != after.shape or before.ndim != 3:
-        raise ValueError(f"expected tokens (batch, tokens, width) before and after, got shapes {tuple(before.shape)} and {tuple(after.shape)}")
+        raise ValueError(
+            "expected tokens (batch, tokens, width) before and after, got shapes"
+            f" {tuple(before.shape)} and {tuple(after.shape)}"
+        )
     return F.cosine_similarity(before, after, dim=-1).mean(1)

@@ -2,38 +2,46 @@
 
 import numpy as np
 from sklearn.manifold import TSNE
-from sklearn.metrics import silhouette_samples
+from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 
-def image_silhouette(tokens: Tensor) -> np.ndarray:
-    """Silhouette of patch tokens grouped by image, averaged over the tokens of each image.
+def image_precision(tokens: Tensor) -> np.ndarray:
+    """Share of a patch token's nearest other tokens that are of its own image, as many as there are.
 
-    s = (b − a) / max(a, b), a: mean distance of a token to the others of its image, b: to those of the nearest other image (Rousseeuw 1987).
+    p = |{nearest P − 1 tokens} ∩ {tokens of its image}| / (P − 1), P patches an image, by Euclidean
+    distance: precision at the number of relevant items (R-precision).
 
     The number behind the picture of Park et al. (2023), Fig. E.2.
 
     Args:
-        tokens: ``(images, patches, width)``, at least 2 images.
+        tokens: ``(images, patches, width)``, at least 2 images of at least 2 patches.
 
     Returns:
-        ``(images,)`` in [−1, 1]: 1 when each image is a tight cluster of its own, about 0 when the images mingle.
+        ``(images,)`` in [0, 1], mean over the image's tokens: 1 when each image is a cluster of its
+        own, about 1 / images when they mingle.
 
     Raises:
-        ValueError: another shape, fewer than 2 images.
+        ValueError: another shape, too few images or patches.
 
-    >>> image_silhouette(Tensor([[[0.0], [1.0]], [[10.0], [11.0]]]).double()).round(2).tolist()
-    [0.9, 0.9]
+    >>> image_precision(Tensor([[[0.0], [1.0]], [[10.0], [11.0]]])).tolist()
+    [1.0, 1.0]
     """
-    if tokens.ndim != 3 or len(tokens) < 2:
-        raise ValueError(f"expected tokens (images, patches, width) of at least 2 images, got shape {tuple(tokens.shape)}")
+    if tokens.ndim != 3 or min(tokens.shape[:2]) < 2:
+        raise ValueError(
+            "expected tokens (images, patches, width) of at least 2 images and 2 patches, got shape"
+            f" {tuple(tokens.shape)}"
+        )
     images, patches, _ = tokens.shape
+    found = NearestNeighbors(n_neighbors=patches - 1).fit(tokens.flatten(0, 1).numpy())
+    nearest = found.kneighbors(return_distance=False)  # of each token, itself left out
     owner = np.repeat(np.arange(images), patches)
-    return silhouette_samples(tokens.flatten(0, 1).numpy(), owner).reshape(images, patches).mean(1)
+    return (owner[nearest] == owner[:, None]).mean(1).reshape(images, patches).mean(1)
 
 
 def token_map(tokens: Tensor, perplexity: float = 20, seed: int = 0) -> np.ndarray:
-    """t-SNE of all patch tokens of some images, with the settings of the official code (perplexity 20, random start).
+    """t-SNE of all patch tokens of some images, with the settings of the official code (perplexity
+    20, random start).
 
     Park et al. (2023), Fig. E.2.
 

@@ -6,7 +6,10 @@ from torch import Tensor
 
 def _check(before: Tensor, after: Tensor) -> None:
     if before.shape != after.shape or before.ndim != 3 or before.shape[1] < 2:
-        raise ValueError(f"expected at least 2 tokens (batch, tokens, width) before and after, got shapes {tuple(before.shape)} and {tuple(after.shape)}")
+        raise ValueError(
+            "expected at least 2 tokens (batch, tokens, width) before and after, got shapes"
+            f" {tuple(before.shape)} and {tuple(after.shape)}"
+        )
 
 
 def common_shift(before: Tensor, after: Tensor) -> Tensor:
@@ -20,7 +23,8 @@ def common_shift(before: Tensor, after: Tensor) -> Tensor:
         before, after: ``(batch, tokens, width)``.
 
     Returns:
-        ``(batch,)`` in [0, 1]: 1 when every token moves by the same vector; 0 when the shifts cancel, or nothing moves.
+        ``(batch,)`` in [0, 1]: 1 when every token moves by the same vector; 0 when the shifts
+        cancel, or nothing moves by more than rounding.
 
     Raises:
         ValueError: two different shapes, fewer than 2 tokens.
@@ -29,15 +33,17 @@ def common_shift(before: Tensor, after: Tensor) -> Tensor:
     0.5
     """
     _check(before, after)
-    shift = after - before
-    total = shift.square().sum(-1).mean(1)
-    return torch.where(total > 0, shift.mean(1).square().sum(-1) / total, 0).clamp(max=1)
+    shift = after.double() - before.double()
+    total = shift.square().sum((1, 2))
+    common = shift.shape[1] * shift.mean(1).square().sum(-1) / total
+    return torch.where(total > _rounding(before), common, 0).clamp(max=1).to(before.dtype)
 
 
 def log_spread(before: Tensor, after: Tensor) -> Tensor:
     """Log ratio of the root mean squared distance between tokens after and before.
 
-    s = ½ log(Σ_{t,t'} ‖a_t − a_t'‖² / Σ_{t,t'} ‖b_t − b_t'‖²); the sum over pairs is 2N times the squared distance from the mean.
+    s = ½ log(Σ_{t,t'} ‖a_t − a_t'‖² / Σ_{t,t'} ‖b_t − b_t'‖²); the sum over pairs is 2N times the
+    squared distance from the mean.
 
     The number behind the picture of Park et al. (2023), Fig. 6.
 
@@ -45,7 +51,8 @@ def log_spread(before: Tensor, after: Tensor) -> Tensor:
         before, after: ``(batch, tokens, width)``.
 
     Returns:
-        ``(batch,)``, natural logarithm: above 0 when the tokens move apart, below when they draw together.
+        ``(batch,)``, natural logarithm: above 0 when the tokens move apart, below when they draw
+        together.
 
     Raises:
         ValueError: two different shapes, fewer than 2 tokens, tokens that are all the same.
@@ -55,27 +62,45 @@ def log_spread(before: Tensor, after: Tensor) -> Tensor:
     2.0
     """
     _check(before, after)
-    first, second = ((tokens - tokens.mean(1, keepdim=True)).square().sum((1, 2)) for tokens in (before, after))
-    if not (first > 0).all() or not (second > 0).all():
-        raise ValueError("expected tokens that differ from one another, got an image whose tokens are all the same")
-    return (second / first).log() / 2
+    first, second = _spread(before), _spread(after)
+    return ((second / first).log() / 2).to(before.dtype)
+
+
+def _spread(tokens: Tensor) -> Tensor:
+    """Sum of squared distances ``(batch,)`` from the mean token, in double precision."""
+    exact = tokens.double()
+    spread = (exact - exact.mean(1, keepdim=True)).square().sum((1, 2))
+    if not (spread > _rounding(tokens)).all():
+        raise ValueError(
+            "expected tokens that differ from one another by more than rounding,"
+            " got an image whose tokens are all the same"
+        )
+    return spread
+
+
+def _rounding(tokens: Tensor) -> Tensor:
+    """Sum of squares ``(batch,)`` that rounding alone makes in tokens of this size and type."""
+    return torch.finfo(tokens.dtype).eps ** 2 * tokens.double().square().sum((1, 2))
 
 
 def principal_axes(before: Tensor, after: Tensor, dimensions: int = 3) -> tuple[Tensor, Tensor]:
-    """Tokens of one image before and after a step, on the first right singular vectors of both together.
+    """Tokens of one image before and after a step, on the first right singular vectors of both
+    together.
 
     X = [before; after] − mean = U Σ Vᵀ; what is drawn is the first columns of X V.
 
-    Park et al. (2023), Fig. 6, who draw three dimensions; how they centre, and whether the basis is of both sets, is not known.
+    Park et al. (2023), Fig. 6, who draw three dimensions; how they centre, and whether the basis is
+    of both sets, is not known.
 
     Args:
         before, after: ``(tokens, width)``.
         dimensions: how many axes, at most ``width``.
 
     Returns:
-        two tensors ``(tokens, dimensions)``.
+        two tensors ``(tokens, dimensions)``; along each axis the largest value is positive.
     """
     both = torch.cat([before, after])
     centred = both - both.mean(0)
-    axes = torch.linalg.svd(centred, full_matrices=False).Vh[:dimensions]
-    return tuple((centred @ axes.T).split(len(before)))
+    axes = torch.linalg.svd(centred.double(), full_matrices=False).Vh[:dimensions].to(both)
+    drawn = centred @ axes.T
+    return tuple((drawn * drawn.gather(0, drawn.abs().argmax(0)[None]).sign()).split(len(before)))

@@ -12,7 +12,8 @@ PATCH = (slice(6, 11), slice(17, 22))  # off the centre, 3 % of the area
 
 
 class Formula(nn.Module):
-    """A module whose features are a plain function of the normalised images ``(n, channels, height, width)``, ``(n, width)``."""
+    """A module whose features are a plain function of the normalised images
+    ``(n, channels, height, width)``, ``(n, width)``."""
 
     def __init__(self, function):
         super().__init__()
@@ -46,15 +47,21 @@ class Refuses(nn.Module):
 @pytest.fixture
 def formula_encoder():
     """Factory: an encoder in pixel space from a function of the images."""
-    return lambda function: Encoder(Formula(function), [0.0], [1.0], "global_average", name="formula")
+    return lambda function: Encoder(
+        Formula(function), [0.0], [1.0], "global_average", name="formula"
+    )
 
 
 @pytest.fixture
 def smooth(formula_encoder):
     """An encoder without kinks, and mean views of five images."""
     generator = torch.Generator().manual_seed(0)
-    first, second = (torch.randn(shape, dtype=torch.float64, generator=generator) / 20 for shape in ((784, 12), (12, 6)))
-    encoder = formula_encoder(lambda x: ((x - 0.3).flatten(1) @ first).tanh() @ second + 0.3)  # never near zero, where the cosine jumps
+    first, second = (
+        torch.randn(shape, dtype=torch.float64, generator=generator) / 20
+        for shape in ((784, 12), (12, 6))
+    )
+    # never near zero, where the cosine jumps
+    encoder = formula_encoder(lambda x: ((x - 0.3).flatten(1) @ first).tanh() @ second + 0.3)
     return encoder, torch.randn(5, 6, dtype=torch.float64, generator=generator) / 4
 
 
@@ -74,7 +81,9 @@ def resnet():
     """A ResNet in double precision with shaken parameters and a head that refuses to be called."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        model = build_resnet(resnet_arguments() | dict(layers=[1, 1, 1, 1], channels=[8, 12, 16, 20], num_classes=10))
+        model = build_resnet(
+            resnet_arguments() | dict(layers=[1, 1, 1, 1], channels=[8, 12, 16, 20], num_classes=10)
+        )
         for parameter in model.parameters():
             parameter.data.add_(0.1 * torch.randn_like(parameter))
     model.fc = Refuses()
@@ -97,7 +106,8 @@ def either(request):
 
 @pytest.fixture
 def doubles(images):
-    """The five images in double precision, so that a batch and a single image agree to the last digits."""
+    """The five images in double precision, so that a batch and a single image agree to the last
+    digits."""
     return images.double()
 
 

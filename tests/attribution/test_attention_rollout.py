@@ -5,7 +5,9 @@ from lib.attribution.attention_rollout import attention_rollout
 from lib.encoders.encoder import Encoder
 
 
-@pytest.mark.parametrize(("arguments", "pooling"), [(dict(), "class_token"), (dict(reg_tokens=2), "patch_mean")])
+@pytest.mark.parametrize(
+    ("arguments", "pooling"), [(dict(), "class_token"), (dict(reg_tokens=2), "patch_mean")]
+)
 def test_equals_the_product_of_the_definition(make_vit, images, arguments, pooling):
     encoder = Encoder(make_vit(depth=3, **arguments), [0.3], [0.35], pooling)
     maps = []
@@ -20,7 +22,9 @@ def test_equals_the_product_of_the_definition(make_vit, images, arguments, pooli
         for patch in range(49):
             top, left = 4 * (patch // 7), 4 * (patch % 7)
             tile = found[i, 0, top : top + 4, left : left + 4]
-            assert tile.unique().numel() == 1 and tile[0, 0].item() == pytest.approx(row[prefix + patch].item(), rel=1e-4)
+            assert tile.unique().numel() == 1 and tile[0, 0].item() == pytest.approx(
+                row[prefix + patch].item(), rel=1e-4
+            )
 
 
 def test_a_convolutional_network_is_refused(resnet, doubles):

@@ -8,14 +8,24 @@ from lib.attribution.grad_cam import grad_cam
 def test_equals_the_definition(resnet, doubles, targets):
     mean = targets(resnet)
     found = grad_cam(resnet, doubles, mean, batch_size=2)
-    activation = resnet.model.forward_features(resnet.normalise(doubles)).requires_grad_()  # the output of layer4
+    # the output of layer4
+    activation = resnet.model.forward_features(resnet.normalise(doubles)).requires_grad_()
     (F.normalize(activation.mean((2, 3)), dim=1) * mean).sum().backward()
-    coarse = (activation.grad.mean((2, 3), keepdim=True) * activation).sum(1, keepdim=True).relu().detach()
-    torch.testing.assert_close(found, F.interpolate(coarse, (28, 28), mode="bilinear"), atol=1e-12, rtol=1e-6)
+    coarse = (
+        (activation.grad.mean((2, 3), keepdim=True) * activation)
+        .sum(1, keepdim=True)
+        .relu()
+        .detach()
+    )
+    torch.testing.assert_close(
+        found, F.interpolate(coarse, (28, 28), mode="bilinear"), atol=1e-12, rtol=1e-6
+    )
 
 
 def test_an_earlier_layer_is_finer(resnet, doubles, targets):
-    late, early = (grad_cam(resnet, doubles, targets(resnet), layer) for layer in ("layer4", "layer1"))
+    late, early = (
+        grad_cam(resnet, doubles, targets(resnet), layer) for layer in ("layer4", "layer1")
+    )
     assert early[0].unique().numel() > late[0].unique().numel()
 
 

@@ -8,12 +8,16 @@ from lib.attribution.insertion_deletion import insertion_deletion, substrate_ima
 
 @pytest.fixture
 def attribution(doubles):
-    return torch.randn(doubles.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+    return torch.randn(
+        doubles.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(8)
+    )
 
 
 @pytest.mark.parametrize("substrate", ["blurred", "mean"])
 def test_equals_loops(either, doubles, attribution, indices, substrate):
-    found = insertion_deletion(either, doubles, attribution, indices, substrate, steps=3, batch_size=7)
+    found = insertion_deletion(
+        either, doubles, attribution, indices, substrate, steps=3, batch_size=7
+    )
     missing = substrate_image(doubles, substrate)
     for i in (1, 4):
         order = attribution[i].flatten().argsort(descending=True)
@@ -22,7 +26,9 @@ def test_equals_loops(either, doubles, attribution, indices, substrate):
             inserted[order[:count]] = doubles[i].flatten()[order[:count]]
             deleted[order[:count]] = missing[i].flatten()[order[:count]]
             for curve, image in ((found.insertion, inserted), (found.deletion, deleted)):
-                expected = F.cosine_similarity(either(image.reshape(1, 1, 28, 28)), either(doubles[i : i + 1]))
+                expected = F.cosine_similarity(
+                    either(image.reshape(1, 1, 28, 28)), either(doubles[i : i + 1])
+                )
                 assert curve[i, j].item() == pytest.approx(expected.item(), abs=1e-9)
 
 
@@ -38,7 +44,9 @@ def test_ends_meet_and_areas_are_trapezoids(vit, doubles, attribution, indices):
 
 
 def test_the_opposite_order_swaps_the_curves(vit, doubles, attribution, indices):
-    forth, back = (insertion_deletion(vit, doubles, a, indices, steps=4) for a in (attribution, -attribution))
+    forth, back = (
+        insertion_deletion(vit, doubles, a, indices, steps=4) for a in (attribution, -attribution)
+    )
     torch.testing.assert_close(forth.insertion, back.deletion.flip(1))
 
 
@@ -52,8 +60,13 @@ def test_neither_the_batch_nor_other_images_matter(vit, doubles, attribution, in
 
 def test_finding_the_planted_patch_wins(planted, images, indices):
     encoder, mask = planted
-    good, bad = (insertion_deletion(encoder, images, a.expand_as(images), indices) for a in (mask.float(), 1 - mask.float()))
-    assert (good.insertion_area > bad.insertion_area).all() and (good.deletion_area < bad.deletion_area).all()
+    good, bad = (
+        insertion_deletion(encoder, images, a.expand_as(images), indices)
+        for a in (mask.float(), 1 - mask.float())
+    )
+    assert (good.insertion_area > bad.insertion_area).all() and (
+        good.deletion_area < bad.deletion_area
+    ).all()
 
 
 def test_substrates(doubles):

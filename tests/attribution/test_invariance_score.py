@@ -14,12 +14,17 @@ def views(images):
 def test_equals_the_mean_over_views(encoder, images, views):
     found = invariance_score(encoder, images, mean_view(encoder, views))
     for i in range(5):
-        cosines = [F.cosine_similarity(encoder(images[i : i + 1]), encoder(views[i, k : k + 1])).item() for k in range(4)]
+        cosines = [
+            F.cosine_similarity(encoder(images[i : i + 1]), encoder(views[i, k : k + 1])).item()
+            for k in range(4)
+        ]
         assert found[i].item() == pytest.approx(sum(cosines) / 4, abs=1e-5)
 
 
 def test_an_image_is_its_own_perfect_view(encoder, images):
-    score = invariance_score(encoder, images, mean_view(encoder, images[:, None].expand(-1, 3, -1, -1, -1)))
+    score = invariance_score(
+        encoder, images, mean_view(encoder, images[:, None].expand(-1, 3, -1, -1, -1))
+    )
     torch.testing.assert_close(score, torch.ones(5), atol=1e-5, rtol=0)
 
 

@@ -21,7 +21,11 @@ def maps(seed, channels=1, n=3, side=12):
 
 @given(seed=st.integers(0, 999), channels=st.sampled_from([1, 3]))
 def test_rank_correlation_is_pearsons_of_the_ranks_inside_the_mask(seed, channels):
-    first, second, masks = maps(seed, channels), maps(seed + 1, channels).round(decimals=1), maps(seed + 2) > 0.3
+    first, second, masks = (
+        maps(seed, channels),
+        maps(seed + 1, channels).round(decimals=1),
+        maps(seed + 2) > 0.3,
+    )
     found = rank_correlation(first, second, masks)
     for i in range(3):
         inside = masks[i, 0].numpy()
@@ -61,8 +65,16 @@ def test_structural_similarity_equals_a_loop_over_windows():
         for x in range(12):
             w = window(y, x, 12)
             ma, mb = (w * a).sum(), (w * b).sum()
-            va, vb, cov = (w * (a - ma) ** 2).sum(), (w * (b - mb) ** 2).sum(), (w * (a - ma) * (b - mb)).sum()
-            values.append((2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4)))
+            va, vb, cov = (
+                (w * (a - ma) ** 2).sum(),
+                (w * (b - mb) ** 2).sum(),
+                (w * (a - ma) * (b - mb)).sum(),
+            )
+            values.append(
+                (2 * ma * mb + 1e-4)
+                * (2 * cov + 9e-4)
+                / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
+            )
     assert structural_similarity(first, second).item() == pytest.approx(np.mean(values), abs=1e-5)
 
 
@@ -78,7 +90,9 @@ def test_mean_frequency_of_a_wave(wavelength, axis):
     wave = torch.cos(2 * math.pi * torch.arange(12) / wavelength)
     image = wave.expand(12, 12) if axis == -1 else wave[:, None].expand(12, 12)
     for constant in (0.0, 5.0):
-        assert mean_frequency(image[None, None] + constant).item() == pytest.approx(1 / wavelength, rel=1e-5)
+        assert mean_frequency(image[None, None] + constant).item() == pytest.approx(
+            1 / wavelength, rel=1e-5
+        )
 
 
 def test_mean_frequency_equals_a_loop_and_sums_channels():
@@ -100,11 +114,21 @@ def test_effective_area_is_the_perplexity_of_the_patches(seed, patch):
     attribution = maps(seed, channels=2)
     found = effective_area(attribution, patch)
     for i in range(3):
-        mass = attribution[i].abs().sum(0).reshape(12 // patch, patch, 12 // patch, patch).sum((1, 3)).flatten()
+        mass = (
+            attribution[i]
+            .abs()
+            .sum(0)
+            .reshape(12 // patch, patch, 12 // patch, patch)
+            .sum((1, 3))
+            .flatten()
+        )
         assert found[i].item() == pytest.approx(np.exp(entropy(mass.numpy())) / len(mass), rel=1e-4)
     one = torch.zeros(1, 1, 12, 12)
     one[0, 0, 5, 5] = 1
-    assert effective_area(one, patch).item() == pytest.approx((patch / 12) ** 2) and effective_area(one + 1e-9 - 1e-9, 12).item() == 1
+    assert (
+        effective_area(one, patch).item() == pytest.approx((patch / 12) ** 2)
+        and effective_area(one + 1e-9 - 1e-9, 12).item() == 1
+    )
 
 
 def test_outline_equals_a_loop_over_neighbours():
@@ -114,8 +138,14 @@ def test_outline_equals_a_loop_over_neighbours():
         for i in range(3):
             for y in range(12):
                 for x in range(12):
-                    near = [(j, k) for j in range(y - width, y + width + 1) for k in range(x - width, x + width + 1)]
-                    outside = any(not (0 <= j < 12 and 0 <= k < 12) or not masks[i, 0, j, k] for j, k in near)
+                    near = [
+                        (j, k)
+                        for j in range(y - width, y + width + 1)
+                        for k in range(x - width, x + width + 1)
+                    ]
+                    outside = any(
+                        not (0 <= j < 12 and 0 <= k < 12) or not masks[i, 0, j, k] for j, k in near
+                    )
                     assert found[i, 0, y, x] == (masks[i, 0, y, x] and outside)
 
 

@@ -13,14 +13,17 @@ def closed_gradient(weights, x, target):
 
 
 def naive_ssla(weights, x0, target, steps, step_rule, size, epsilon=1.0):
-    """Algorithm 1 for one image in a plain loop with the closed gradient; A counts the distance moved."""
+    """Algorithm 1 for one image in a plain loop with the closed gradient; A counts the distance
+    moved."""
     score = lambda x: (weights @ x) @ target / (weights @ x).norm()  # noqa: E731
     x, attribution, scores = x0.clone(), torch.zeros_like(x0), [score(x0)]
     for _ in range(steps):
         g = closed_gradient(weights, x, target)
         scale = x0 / steps if step_rule == "pixel" else size
         move = scale * (g / (g @ g / len(g)).sqrt() if step_rule == "gradient" else g.sign())
-        y = torch.minimum(torch.maximum(x - move, (x0 - epsilon).clamp(min=0)), (x0 + epsilon).clamp(max=1))
+        y = torch.minimum(
+            torch.maximum(x - move, (x0 - epsilon).clamp(min=0)), (x0 + epsilon).clamp(max=1)
+        )
         attribution += g * (x - y)
         x = y
         scores.append(score(x))
@@ -38,13 +41,22 @@ def linear_targets():
     return torch.randn(5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) / 4
 
 
-@pytest.mark.parametrize(("step_rule", "size", "epsilon"), [("pixel", None, 1.0), ("sign", 0.01, 1.0), ("sign", 0.03, 0.05), ("gradient", 0.02, 1.0)])
-def test_equals_a_loop_with_closed_gradients(linear, linear_targets, doubles, step_rule, size, epsilon):
+@pytest.mark.parametrize(
+    ("step_rule", "size", "epsilon"),
+    [("pixel", None, 1.0), ("sign", 0.01, 1.0), ("sign", 0.03, 0.05), ("gradient", 0.02, 1.0)],
+)
+def test_equals_a_loop_with_closed_gradients(
+    linear, linear_targets, doubles, step_rule, size, epsilon
+):
     weights, encoder = linear
     found = ssla(encoder, doubles, linear_targets, 4, step_rule, size, epsilon, batch_size=2)
     for i in range(5):
-        attribution, scores = naive_ssla(weights, doubles[i].flatten(), linear_targets[i], 4, step_rule, size, epsilon)
-        torch.testing.assert_close(found.attribution[i].flatten(), attribution, atol=1e-12, rtol=1e-9)
+        attribution, scores = naive_ssla(
+            weights, doubles[i].flatten(), linear_targets[i], 4, step_rule, size, epsilon
+        )
+        torch.testing.assert_close(
+            found.attribution[i].flatten(), attribution, atol=1e-12, rtol=1e-9
+        )
         torch.testing.assert_close(found.scores[i], scores, atol=1e-12, rtol=0)
 
 
@@ -53,14 +65,20 @@ def test_first_step_is_pixel_times_gradient_magnitude(linear, linear_targets, do
     images = doubles / 2  # no pixel can leave [0, 1]
     found = ssla(encoder, images, linear_targets, steps=1).attribution
     for i in range(5):
-        expected = images[i].flatten() * closed_gradient(weights, images[i].flatten(), linear_targets[i]).abs()
+        expected = (
+            images[i].flatten()
+            * closed_gradient(weights, images[i].flatten(), linear_targets[i]).abs()
+        )
         torch.testing.assert_close(found[i].flatten(), expected, atol=1e-12, rtol=1e-9)
 
 
 def test_limit_of_small_steps_where_the_gradient_keeps_its_sign(formula_encoder, doubles):
-    # f(x) = (w·x, 20), w > 0, target (1, 0): S falls straight to the black image, where it is 0; A_i → S(x) w_i x_i / (w·x)
+    # f(x) = (w·x, 20), w > 0, target (1, 0): S falls straight to the black image, where it is 0;
+    # A_i → S(x) w_i x_i / (w·x)
     weights = torch.linspace(0.01, 0.5, 784, dtype=torch.float64)
-    encoder = formula_encoder(lambda x: torch.stack([x.flatten(1) @ weights, x.new_full((len(x),), 20.0)], 1))
+    encoder = formula_encoder(
+        lambda x: torch.stack([x.flatten(1) @ weights, x.new_full((len(x),), 20.0)], 1)
+    )
     target = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(5, -1)
     part = weights * doubles.flatten(1)
     total = part.sum(1, keepdim=True)
@@ -70,13 +88,16 @@ def test_limit_of_small_steps_where_the_gradient_keeps_its_sign(formula_encoder,
         found = ssla(encoder, doubles, target, steps)
         errors.append((found.attribution.flatten(1) - limit).abs().max().item())
         assert found.scores[:, -1].abs().max() < 1e-9
-    assert errors[2] < 2e-4 and errors[0] / errors[2] == pytest.approx(4, rel=0.1)  # first order in 1/T
+    # first order in 1/T
+    assert errors[2] < 2e-4 and errors[0] / errors[2] == pytest.approx(4, rel=0.1)
 
 
 @pytest.mark.parametrize("step_rule", STEP_RULES)
 def test_completeness_gap_is_of_first_order_in_the_step(smooth, doubles, step_rule):
     encoder, mean = smooth
-    few, many = (ssla(encoder, doubles, mean, steps, step_rule).completeness_gap.mean() for steps in (20, 80))
+    few, many = (
+        ssla(encoder, doubles, mean, steps, step_rule).completeness_gap.mean() for steps in (20, 80)
+    )
     assert many.item() == pytest.approx(few.item() / 4, rel=0.3)
 
 
@@ -98,16 +119,28 @@ def test_gap_is_sum_against_difference(either, doubles, targets):
 def test_sign_step_of_default_size_spans_the_usual_epsilon(linear, linear_targets, doubles):
     weights, encoder = linear
     default = ssla(encoder, doubles, linear_targets, 4, "sign")
-    assert default.attribution.equal(ssla(encoder, doubles, linear_targets, 4, "sign", 16 / 255 / 4).attribution)
+    assert default.attribution.equal(
+        ssla(encoder, doubles, linear_targets, 4, "sign", 16 / 255 / 4).attribution
+    )
 
 
-def test_equivalent_networks_get_the_same_attribution(formula_encoder, linear, linear_targets, doubles):
+def test_equivalent_networks_get_the_same_attribution(
+    formula_encoder, linear, linear_targets, doubles
+):
     weights, encoder = linear
-    twice = formula_encoder(lambda x: (x.flatten(1) @ (2 * weights).T).relu() - (x.flatten(1) @ (-2 * weights).T).relu())  # 2 W x
-    torch.testing.assert_close(ssla(twice, doubles, linear_targets).attribution, ssla(encoder, doubles, linear_targets).attribution)
+    # 2 W x
+    twice = formula_encoder(
+        lambda x: (x.flatten(1) @ (2 * weights).T).relu() - (x.flatten(1) @ (-2 * weights).T).relu()
+    )
+    torch.testing.assert_close(
+        ssla(twice, doubles, linear_targets).attribution,
+        ssla(encoder, doubles, linear_targets).attribution,
+    )
 
 
-def test_one_forward_a_step_and_one_at_the_end_whatever_the_views(either, doubles, targets, counted):
+def test_one_forward_a_step_and_one_at_the_end_whatever_the_views(
+    either, doubles, targets, counted
+):
     mean = targets(either)
     sizes = counted(either)
     ssla(either, doubles, mean, steps=3, batch_size=2)

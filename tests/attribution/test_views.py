@@ -29,7 +29,8 @@ def test_every_augmentation_acts():
     flat = augmented_views(torch.full((1, 1, 28, 28), 0.9), index, 600)[0, :, 0]
     assert 0.15 < (flat.amax((1, 2)) < 0.5).float().mean() < 0.25  # solarised: 20 %
     level = flat[:, 0, 0]
-    assert 0.1 < torch.isclose(level, torch.tensor(0.9)).float().mean() < 0.25  # not jittered and not solarised: 0.2 · 0.8
+    # not jittered and not solarised: 0.2 · 0.8
+    assert 0.1 < torch.isclose(level, torch.tensor(0.9)).float().mean() < 0.25
     point = torch.zeros(1, 1, 28, 28)
     point[..., 10:18, 10:18] = 0.3
     spread = (augmented_views(point, index, 100)[0] > 0.02).flatten(1).sum(1)
@@ -49,7 +50,10 @@ def test_colour_loses_saturation_and_grey_stays_grey(indices):
 
 
 def test_blur_widens_with_its_standard_deviation(images, indices):
-    roughness = [augmented_views(images, indices, 30, blur=blur).diff(dim=4).abs().mean() for blur in [(0.1, 0.11), (2.0, 2.1)]]
+    roughness = [
+        augmented_views(images, indices, 30, blur=blur).diff(dim=4).abs().mean()
+        for blur in [(0.1, 0.11), (2.0, 2.1)]
+    ]
     assert roughness[1] < 0.9 * roughness[0]
 
 
@@ -82,13 +86,20 @@ def test_masked_representation_is_that_of_mae(make_vit, images, masks, pooling):
 def test_hidden_patches_do_not_matter(encoder, images, masks):
     hidden = masks.unflatten(1, (7, 7)).repeat_interleave(4, 1).repeat_interleave(4, 2).unsqueeze(1)
     painted = torch.where(hidden, 1 - images, images)
-    torch.testing.assert_close(masked_representations(encoder, painted, masks), masked_representations(encoder, images, masks))
+    torch.testing.assert_close(
+        masked_representations(encoder, painted, masks),
+        masked_representations(encoder, images, masks),
+    )
 
 
 def test_masks_hide_the_rate(encoder, images, indices, monkeypatch):
     seen = []
-    monkeypatch.setattr("lib.attribution.views.masked_representations", lambda e, x, m: (seen.append(m), e(x))[1])
-    draw_mean_views(encoder, images, indices, count=4, variation="masks", mask_rate=0.6, batch_size=8)
+    monkeypatch.setattr(
+        "lib.attribution.views.masked_representations", lambda e, x, m: (seen.append(m), e(x))[1]
+    )
+    draw_mean_views(
+        encoder, images, indices, count=4, variation="masks", mask_rate=0.6, batch_size=8
+    )
     masks = torch.cat(seen)
     assert masks.sum(1).eq(30).all() and len(masks.unique(dim=0)) == 20 and max(map(len, seen)) <= 8
 

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +31,8 @@ def reference_draw(index: int, column: int, seed: int) -> float:
 
 
 def test_reference_is_splitmix64():
-    golden, state = 0x9E3779B97F4A7C15, 1234567  # published test vector of the generator, seed 1234567
+    # published test vector of the generator, seed 1234567
+    golden, state = 0x9E3779B97F4A7C15, 1234567
     found = [reference_splitmix64((state + k * golden) % WRAP) for k in range(3)]
     assert found == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
@@ -66,15 +71,19 @@ def test_columns_seeds_and_neighbours_are_uncorrelated():
     series = [*np.concatenate(per_seed, 1).T, np.roll(per_seed[0][:, 0], 1)]
     correlation = np.corrcoef(series)
     off_diagonal = correlation[~np.eye(len(series), dtype=bool)]
-    assert abs(off_diagonal).max() < 4.5 / n**0.5  # 136 pairs: about 4 standard errors are expected as the largest
+    # 136 pairs: about 4 standard errors are expected as the largest
+    assert abs(off_diagonal).max() < 4.5 / n**0.5
 
 
 def test_no_two_seeds_and_indices_share_their_numbers():
-    rows = torch.cat([draws(torch.arange(50), 4, seed) for seed in range(50)])  # seed and index swapped, seed = index, seed + index equal
+    # seed and index swapped, seed = index, seed + index equal
+    rows = torch.cat([draws(torch.arange(50), 4, seed) for seed in range(50)])
     assert len(rows.unique(dim=0)) == 2500
 
 
-@pytest.mark.parametrize("indices", [torch.zeros(3), torch.zeros(3, 1).long(), torch.tensor(3), torch.tensor([True])])
+@pytest.mark.parametrize(
+    "indices", [torch.zeros(3), torch.zeros(3, 1).long(), torch.tensor(3), torch.tensor([True])]
+)
 def test_wrong_indices(indices):
     with pytest.raises(ValueError, match="expected integer indices"):
         draws(indices, 1, 0)
@@ -83,3 +92,25 @@ def test_wrong_indices(indices):
 def test_wrong_count():
     with pytest.raises(ValueError, match="count of at least 0, got -1"):
         draws(torch.arange(3), -1, 0)
+
+
+TORCH = """
+import hashlib, torch
+g = torch.Generator().manual_seed(5)
+for t in (torch.rand(4097, generator=g), torch.rand(33, dtype=torch.float64, generator=g),
+          torch.randperm(1000, generator=g), torch.randint(7, (999,), generator=g)):
+    print(hashlib.sha256(t.numpy().tobytes()).hexdigest())
+"""
+
+
+def test_what_is_left_to_torch_does_not_depend_on_the_processor():
+    """Uniform numbers, permutations and integers (masks, views, samples, orders) are integer
+    operations on the Mersenne Twister; normal numbers are not, and are not asked of torch."""
+
+    def run(**variables):
+        environment = os.environ | variables
+        command = [sys.executable, "-c", TORCH]
+        return subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+
+    found = {run(ATEN_CPU_CAPABILITY=level) for level in ("default", "avx2")}
+    assert len(found) == 1 and len(found.pop().split()) == 4

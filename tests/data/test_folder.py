@@ -6,12 +6,14 @@ import torch
 from PIL import Image
 from torchvision.datasets import cifar
 
-from lib.data.folder import load_cifar10, open_folder, read_image
+from lib.data.folder import load_cifar10, open_folder
+from lib.data.read_image import read_image
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six images of two classes: colour i in the red channel, wide in class "ant", tall in class "bee"."""
+    """Six images of two classes: colour i in the red channel, wide in class "ant", tall in class
+    "bee"."""
     for number, (name, shape) in enumerate([("ant", (20, 40, 3))] * 3 + [("bee", (50, 30, 3))] * 3):
         pixels = np.zeros(shape, np.uint8)
         pixels[..., 0] = 40 * number
@@ -27,7 +29,9 @@ def read(path, size, channels=3):
 def test_images_and_classes(folder):
     images = read(folder, 16)
     assert images.shape == (6, 3, 16, 16) and images.dtype == torch.float32
-    assert open_folder(folder).targets == [0, 0, 0, 1, 1, 1] and open_folder(str(folder)).classes == ["ant", "bee"]
+    assert open_folder(folder).targets == [0, 0, 0, 1, 1, 1] and open_folder(
+        str(folder)
+    ).classes == ["ant", "bee"]
     for i, image in enumerate(images):
         assert (image[0] == torch.tensor(40 * i / 255)).all() and (image[1:] == 0).all()
 
@@ -63,7 +67,9 @@ def test_empty_folder(tmp_path):
 
 
 def test_folder_without_class_subfolders(folder):
-    with pytest.raises(ValueError, match="one subfolder of images per class in .*ant, got only files"):
+    with pytest.raises(
+        ValueError, match="one subfolder of images per class in .*ant, got only files"
+    ):
         open_folder(folder / "ant")
 
 
@@ -86,16 +92,33 @@ def test_truncated_image_is_named(folder, kept, suffix):
 
 @pytest.fixture
 def tiny_cifar(tmp_path, monkeypatch):
-    """CIFAR-10's files with 4 images each; the check of their hashes only looks whether they exist."""
+    """CIFAR-10's files with 4 images each; the check of their hashes only looks whether they
+    exist."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     generator = np.random.default_rng(0)
     written = {}
-    for name in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"]:
-        written[name] = dict(data=generator.integers(0, 256, (4, 3072), np.uint8), labels=generator.integers(0, 10, 4).tolist())
+    for name in [
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+        "data_batch_5",
+        "test_batch",
+    ]:
+        written[name] = dict(
+            data=generator.integers(0, 256, (4, 3072), np.uint8),
+            labels=generator.integers(0, 10, 4).tolist(),
+        )
         (folder / name).write_bytes(pickle.dumps(written[name]))
-    (folder / "batches.meta").write_bytes(pickle.dumps(dict(label_names=[f"class {k}" for k in range(10)])))
-    monkeypatch.setattr(cifar, "check_integrity", lambda path, md5=None: (folder / path.rsplit("/", 1)[-1]).is_file())
+    (folder / "batches.meta").write_bytes(
+        pickle.dumps(dict(label_names=[f"class {k}" for k in range(10)]))
+    )
+    monkeypatch.setattr(
+        cifar,
+        "check_integrity",
+        lambda path, md5=None: (folder / path.rsplit("/", 1)[-1]).is_file(),
+    )
     return tmp_path, written
 
 
@@ -103,9 +126,17 @@ def test_cifar10(tiny_cifar):
     root, written = tiny_cifar
     train, test = load_cifar10(root, "train"), load_cifar10(str(root), "test")
     assert train.images.shape == (20, 3, 32, 32) and test.images.shape == (4, 3, 32, 32)
-    assert test.images.flatten(1).mul(255).round().byte().numpy().tolist() == written["test_batch"]["data"].tolist()
-    assert test.labels.tolist() == written["test_batch"]["labels"] and train.labels[4:8].tolist() == written["data_batch_2"]["labels"]
-    assert train.images.dtype == torch.float32 and train.images.min() >= 0 and train.images.max() <= 1
+    assert (
+        test.images.flatten(1).mul(255).round().byte().numpy().tolist()
+        == written["test_batch"]["data"].tolist()
+    )
+    assert (
+        test.labels.tolist() == written["test_batch"]["labels"]
+        and train.labels[4:8].tolist() == written["data_batch_2"]["labels"]
+    )
+    assert (
+        train.images.dtype == torch.float32 and train.images.min() >= 0 and train.images.max() <= 1
+    )
     assert train.masks is None and train.classes == tuple(f"class {k}" for k in range(10))
 
 
@@ -119,12 +150,20 @@ def test_cifar10_incomplete(tiny_cifar):
 def test_cifar10_changed(tiny_cifar, monkeypatch):
     root, _ = tiny_cifar
     monkeypatch.undo()  # the true hashes
-    with pytest.raises(FileNotFoundError, match="complete, unchanged CIFAR-10 in .*cifar-10-batches-py"):
+    with pytest.raises(
+        FileNotFoundError, match="complete, unchanged CIFAR-10 in .*cifar-10-batches-py"
+    ):
         load_cifar10(root, "test")
 
 
 def test_cifar10_absent(tmp_path):
-    with pytest.raises(FileNotFoundError, match="cifar-10-batches-py .*; fetch https://.*/cifar-10-python.tar.gz by hand and unpack it in"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=(
+            "cifar-10-batches-py .*; fetch https://.*/cifar-10-python.tar.gz by hand and unpack"
+            " it in"
+        ),
+    ):
         load_cifar10(tmp_path, "train")
 
 

@@ -20,7 +20,9 @@ def test_equals_a_loop_over_frequencies(cutoff, keep):
         radius = math.hypot(*(2 * math.pi * min(k, 16 - k) / 16 for k in (r, c)))
         kept = radius <= cutoff if keep == "low" else radius > cutoff or radius == 0
         spectrum[r, c] *= kept
-    assert np.allclose(frequency_filter(x, cutoff, keep)[0, 0], np.fft.ifft2(spectrum).real.clip(0, 1), atol=1e-5)
+    assert np.allclose(
+        frequency_filter(x, cutoff, keep)[0, 0], np.fft.ifft2(spectrum).real.clip(0, 1), atol=1e-5
+    )
 
 
 def test_low_and_high_add_up_to_the_image_and_its_mean():
@@ -31,7 +33,10 @@ def test_low_and_high_add_up_to_the_image_and_its_mean():
 
 def test_grey_is_left_alone_by_both():
     grey = torch.full((1, 1, 8, 8), 0.6)
-    assert all(torch.allclose(frequency_filter(grey, 1.0, keep), grey, atol=1e-6) for keep in ("low", "high"))
+    assert all(
+        torch.allclose(frequency_filter(grey, 1.0, keep), grey, atol=1e-6)
+        for keep in ("low", "high")
+    )
 
 
 @pytest.mark.parametrize("cutoff", [0, -1, 4.5, math.nan])

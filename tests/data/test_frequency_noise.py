@@ -12,7 +12,8 @@ def noise(frequency, n=6, channels=1, side=28, seed=0, **options):
 
 
 def author(x, f, s):
-    """The author's mask, step by step, on noise ``(n, channels, side, side)``: shift, cut the square out, shift back."""
+    """The author's mask, step by step, on noise ``(n, channels, side, side)``: shift, cut the
+    square out, shift back."""
     side = x.shape[-1]
     half = side // 2
     spectrum = np.roll(np.fft.fft2(x), (half, half), axis=(2, 3))
@@ -32,7 +33,8 @@ def radius(side):
 @pytest.mark.parametrize("f", FREQUENCIES)
 @pytest.mark.parametrize("side", [28, 56])
 def test_equals_the_authors_recipe_on_random_signs(f, side):
-    signs = frequency_noise(torch.arange(3), math.pi / 2, 2, side, seed=4, half_width=9.0).numpy()  # the whole plane is kept
+    # the whole plane is kept
+    signs = frequency_noise(torch.arange(3), math.pi / 2, 2, side, seed=4, half_width=9.0).numpy()
     assert np.allclose(abs(signs), 0.7, atol=1e-5) and abs(signs.mean()) < 0.03
     assert np.allclose(noise(f, 3, 2, side, seed=4).numpy(), author(signs, f, 0.2), atol=1e-5)
 
@@ -42,12 +44,16 @@ def test_energy_lies_in_the_ring(f):
     power = abs(np.fft.fft2(noise(f, 200).numpy())) ** 2
     inner, outer = ring_bounds(f, 28)
     inside = (radius(28) >= inner) & (radius(28) <= outer)
-    assert power[..., ~inside].sum() < 1e-9 * power.sum() and power[..., inside].mean((0, 1)).min() > 0
+    assert (
+        power[..., ~inside].sum() < 1e-9 * power.sum() and power[..., inside].mean((0, 1)).min() > 0
+    )
     wave = np.fft.fftfreq(28, 1 / 28)
     kept = lambda sign: (abs(sign * wave + 0.5) < outer)[:, None] & (abs(sign * wave + 0.5) < outer)  # noqa: E731
     cut = lambda sign: (abs(sign * wave + 0.5) < inner)[:, None] & (abs(sign * wave + 0.5) < inner)  # noqa: E731
-    weight = sum((kept(sign) & ~cut(sign)) / 2 for sign in (1, -1))  # the real part of a real noise's masked spectrum
-    assert power.mean() == pytest.approx(0.7**2 * (weight**2).sum(), rel=0.1)  # the expectation, by Parseval
+    # the real part of a real noise's masked spectrum
+    weight = sum((kept(sign) & ~cut(sign)) / 2 for sign in (1, -1))
+    # the expectation, by Parseval
+    assert power.mean() == pytest.approx(0.7**2 * (weight**2).sum(), rel=0.1)
 
 
 @pytest.mark.parametrize("side", [28, 56])
@@ -68,13 +74,19 @@ def test_noise_belongs_to_the_image_and_the_seed():
     part = frequency_noise(torch.tensor([4, 1]), 0.5 * math.pi, 3, 28, seed=0)
     assert torch.allclose(part, whole[[4, 1]], atol=1e-6)
     flat = torch.cat([whole.reshape(-1, 784), noise(0.5 * math.pi, 6, 3, seed=1).reshape(-1, 784)])
-    assert (torch.corrcoef(flat) - torch.eye(36)).abs().max() < 0.6  # 52 frequencies, 36 independent rows
+    # 52 frequencies, 36 independent rows
+    assert (torch.corrcoef(flat) - torch.eye(36)).abs().max() < 0.6
 
 
-@pytest.mark.parametrize(("f", "side", "half_width", "strength"), [(0.3, 16, 0.5, 2.0), (2.9, 16, 1.0, 0.007), (1.2, 28, 0.4, 1.3)])
+@pytest.mark.parametrize(
+    ("f", "side", "half_width", "strength"),
+    [(0.3, 16, 0.5, 2.0), (2.9, 16, 1.0, 0.007), (1.2, 28, 0.4, 1.3)],
+)
 def test_is_proportional_to_the_strength(f, side, half_width, strength):
     one = noise(f, 2, side=side, half_width=half_width, strength=1.0)
-    assert torch.allclose(noise(f, 2, side=side, half_width=half_width, strength=strength), strength * one, atol=1e-5)
+    assert torch.allclose(
+        noise(f, 2, side=side, half_width=half_width, strength=strength), strength * one, atol=1e-5
+    )
     assert one.shape == (2, 1, side, side) and one.dtype == torch.float32
 
 

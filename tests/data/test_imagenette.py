@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from lib.data.dataset import folder_of, has_masks, is_folder, load_images, side_of
-from lib.data.folder import folder_samples, read_image
+from lib.data.folder import folder_samples
 from lib.data.imagenette import IMAGENETTE_SIDE, load_imagenette
+from lib.data.read_image import read_image
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +25,26 @@ def photographs(tmp_path_factory):
 
 def test_a_folder_is_held_as_bytes_and_given_out_as_floats(photographs):
     train, test = (load_images(f"imagenette:{photographs}", split) for split in ("train", "test"))
-    assert train.images.dtype == torch.uint8 and train.images.shape == (12, 3, IMAGENETTE_SIDE, IMAGENETTE_SIDE) and len(test) == 6
+    assert (
+        train.images.dtype == torch.uint8
+        and train.images.shape == (12, 3, IMAGENETTE_SIDE, IMAGENETTE_SIDE)
+        and len(test) == 6
+    )
     some = test.sample(3, seed=1)
-    assert some.images.dtype == torch.float32 and some.images.max() <= 1 and some.masks is None and test.classes == ("a", "b", "c")
+    assert (
+        some.images.dtype == torch.float32
+        and some.images.max() <= 1
+        and some.masks is None
+        and test.classes == ("a", "b", "c")
+    )
 
 
 def test_each_photograph_is_the_file_of_its_label_read_as_any_folders(photographs):
     samples, classes = folder_samples(photographs, "train")
     train = load_imagenette("train", photographs)
-    for image, label, (path, expected) in zip(train.subset(torch.arange(12)).images, train.labels, samples, strict=True):
+    for image, label, (path, expected) in zip(
+        train.subset(torch.arange(12)).images, train.labels, samples, strict=True
+    ):
         assert label == expected and f"/{classes[label]}/" in path
         assert (image - read_image(path, IMAGENETTE_SIDE, 3)).abs().max() <= 0.5 / 255 + 1e-6
 
@@ -53,7 +65,9 @@ def test_what_cannot_be_had_is_said(monkeypatch, tmp_path):
 
     monkeypatch.setattr("lib.data.imagenette.Imagenette", refuse)
     load_imagenette.cache_clear()
-    with pytest.raises(FileNotFoundError, match=r"cannot be downloaded \(no network\); give a folder that holds it, DATA="):
+    with pytest.raises(
+        FileNotFoundError, match=r"cannot be downloaded \(no network\); give a folder that holds it"
+    ):
         load_imagenette("train")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         load_images(f"imagenette:{tmp_path / 'nowhere'}", "train")

@@ -10,7 +10,11 @@ from lib.data.patch_shuffle import patch_shuffle
 def cut(image, tiles):
     """The tiles of ``(channels, height, width)``, row by row, by slices."""
     down, across = image.shape[1] // tiles, image.shape[2] // tiles
-    return [image[:, r * down : (r + 1) * down, c * across : (c + 1) * across] for r in range(tiles) for c in range(tiles)]
+    return [
+        image[:, r * down : (r + 1) * down, c * across : (c + 1) * across]
+        for r in range(tiles)
+        for c in range(tiles)
+    ]
 
 
 @given(tiles=st.sampled_from([1, 2, 4, 8]), seed=st.integers(0, 99))
@@ -36,7 +40,10 @@ def test_an_images_order_does_not_depend_on_its_batch():
     assert not torch.equal(patch_shuffle(images[[3]], 4, torch.tensor([2]), 3), every[[3]])
 
 
-@pytest.mark.parametrize(("tiles", "n", "words"), [(3, 2, "divide 8 × 8 px, got 3"), (0, 2, "got 0"), (2, 1, "got 1 indices for 2")])
+@pytest.mark.parametrize(
+    ("tiles", "n", "words"),
+    [(3, 2, "divide 8 × 8 px, got 3"), (0, 2, "got 0"), (2, 1, "got 1 indices for 2")],
+)
 def test_refuses_what_does_not_fit(tiles, n, words):
     with pytest.raises(ValueError, match=words):
         patch_shuffle(torch.rand(2, 1, 8, 8), tiles, torch.arange(n), 0)

@@ -32,7 +32,9 @@ def test_a_shifted_image_keeps_its_place_with_its_phase():
 def test_grey_gives_its_amplitude_to_any_phase():
     grey = torch.full((1, 3, 16, 16), 0.3)
     assert torch.allclose(recombine(photographs(1), grey), grey, atol=1e-5)
-    assert recombine(torch.zeros_like(grey), photographs(1)).isfinite().all()  # no phase to speak of
+    assert (
+        recombine(torch.zeros_like(grey), photographs(1)).isfinite().all()
+    )  # no phase to speak of
 
 
 def test_refuses_shapes_that_differ():

@@ -7,7 +7,7 @@ from scipy.stats import chisquare
 
 from lib.data.fashion import load_fashion, on_background
 from lib.data.mosaic import BACKGROUND, mosaic
-from lib.data.render import background_only, conflict_pairs, cue_conflict, negative, on_levels, silhouette, stylise
+from lib.data.render import conflict_pairs, cue_conflict, negative, silhouette, stylise
 from lib.data.texture import interior, texture, texture_parameters
 
 SEEDS = st.integers(0, 2**31)
@@ -33,7 +33,11 @@ def garments():
 def test_off_mask_pixels_are_untouched_and_values_stay_in_range(seed, strength, channels):
     images, masks, textures = random_set(seed, channels=channels)
     flipped = images.flip(0), masks.flip(0)
-    for changed in (silhouette(images, masks), stylise(images, masks, textures, strength), cue_conflict(images, masks, *flipped)):
+    for changed in (
+        silhouette(images, masks),
+        stylise(images, masks, textures, strength),
+        cue_conflict(images, masks, *flipped),
+    ):
         assert changed.shape == images.shape
         assert changed.masked_select(~masks).equal(images.masked_select(~masks))
         assert changed.min() >= 0 and changed.max() <= 1
@@ -46,47 +50,24 @@ def test_results_do_not_depend_on_the_batch(seed, level):
     functions = {
         "silhouette": lambda i: silhouette(images[i], masks[i]),
         "stylise": lambda i: stylise(images[i], masks[i], textures[i], level),
-        "cue_conflict": lambda i: cue_conflict(images[i], masks[i], images[i].flip(2), masks[i].flip(2)),
-        "background_only": lambda i: background_only(images[i], masks[i], level),
+        "cue_conflict": lambda i: cue_conflict(
+            images[i], masks[i], images[i].flip(2), masks[i].flip(2)
+        ),
     }
     for name, function in functions.items():
-        whole, parts = function(slice(None)), torch.cat([function(slice(0, 2)), function(slice(2, 5))])
-        torch.testing.assert_close(whole, parts, rtol=0, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}")
+        whole, parts = (
+            function(slice(None)),
+            torch.cat([function(slice(0, 2)), function(slice(2, 5))]),
+        )
+        torch.testing.assert_close(
+            whole, parts, rtol=0, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}"
+        )
 
 
 def test_negative():
     images, _, _ = random_set(0)
     torch.testing.assert_close(images + negative(images), torch.ones_like(images))
     assert negative(torch.zeros(1, 1, 2, 2)).equal(torch.ones(1, 1, 2, 2))
-
-
-@QUICK
-@given(SEEDS, st.floats(0.01, 1))
-def test_background_only_is_uniform(seed, level):
-    images, masks, _ = random_set(seed)
-    assert background_only(images, masks, level).equal(torch.full_like(images, level))
-    black = background_only(images, masks, 0)
-    assert black.equal(images * ~masks)
-
-
-def test_background_only_with_a_level_per_image():
-    images, masks, _ = random_set(3, 2)
-    assert background_only(images, masks, torch.tensor([0.25, 0.5])).flatten(1).unique(dim=1).flatten().tolist() == [0.25, 0.5]
-    with pytest.raises(ValueError, match=r"levels in \[0, 1\]"):
-        background_only(images, masks, 1.5)
-
-
-def test_on_levels():
-    images, masks, _ = random_set(1)
-    levels = torch.tensor([0.0, 0.5, 1.0])
-    found = on_levels(images, masks, levels)
-    assert found.shape == (3, *images.shape)
-    assert found[0].equal(images) and found.equal(on_levels(images, masks, [0.0, 0.5, 1.0]))
-    for level, some in zip(levels, found, strict=True):
-        assert some.masked_select(masks).equal(images.masked_select(masks))
-        assert level == 0 or (some.masked_select(~masks) == level).all()
-    with pytest.raises(ValueError, match="at least one grey level"):
-        on_levels(images, masks, [])
 
 
 def test_silhouette_keeps_the_mean_and_nothing_else(garments):
@@ -116,12 +97,17 @@ def test_stylise_matches_mean_and_deviation_where_nothing_is_clipped():
         assert some[mask].std().item() == pytest.approx(image[mask].std().item(), abs=1e-5)
         assert np.corrcoef(some[mask], foreign[mask])[0, 1] > 0.999  # the texture alone
     torch.testing.assert_close(stylise(images, masks, textures, 0.25), 0.75 * images + 0.25 * full)
-    torch.testing.assert_close(stylise(images, masks, 0.1 + 0.5 * textures, 1), full, rtol=0, atol=1e-5)  # contrast of the texture is immaterial
+    # contrast of the texture is immaterial
+    torch.testing.assert_close(
+        stylise(images, masks, 0.1 + 0.5 * textures, 1), full, rtol=0, atol=1e-5
+    )
 
 
 def test_stylise_with_a_constant_texture_is_the_silhouette():
     images, masks, _ = random_set(2)
-    torch.testing.assert_close(stylise(images, masks, torch.full_like(images, 0.3), 1), silhouette(images, masks))
+    torch.testing.assert_close(
+        stylise(images, masks, torch.full_like(images, 0.3), 1), silhouette(images, masks)
+    )
 
 
 def test_stylised_garments_lose_their_texture_and_compose_with_a_background(garments):
@@ -146,7 +132,9 @@ def test_stylise_refuses_a_wrong_strength(strength):
 def test_shapes_that_do_not_fit(bad):
     images, masks, textures = random_set(0)
     masks = {"few_masks": masks[:2], "float_masks": masks.float()}.get(bad, masks)
-    textures = {"few_textures": textures[:2], "small_textures": textures[..., :8]}.get(bad, textures)
+    textures = {"few_textures": textures[:2], "small_textures": textures[..., :8]}.get(
+        bad, textures
+    )
     with pytest.raises(ValueError, match="expected"):
         stylise(images, masks, textures, 0.5)
 
@@ -158,23 +146,30 @@ def test_cue_conflict_takes_shape_and_texture_from_different_images(garments):
     made = cue_conflict(data.images[shape], data.masks[shape], source, source_masks)
     expected = interior(source, source_masks)
     assert made[data.masks[shape]].equal(expected[data.masks[shape]])
-    repainted = torch.where(data.masks, negative(data.images), data.images)  # the shape image's own texture is gone
+    # the shape image's own texture is gone
+    repainted = torch.where(data.masks, negative(data.images), data.images)
     assert made.equal(cue_conflict(repainted, data.masks, source, source_masks))
 
 
 def test_conflict_pairs_have_two_classes_and_use_every_shape_once():
-    labels = torch.randint(7, (3000,), generator=torch.Generator().manual_seed(0)) * 3  # labels need not be consecutive
+    # labels need not be consecutive
+    labels = torch.randint(7, (3000,), generator=torch.Generator().manual_seed(0)) * 3
     shape, partner = conflict_pairs(labels, seed=4).T
     assert shape.equal(torch.arange(3000))
     assert (labels[shape] != labels[partner]).all()
-    assert conflict_pairs(labels, 4).equal(conflict_pairs(labels, 4)) and not conflict_pairs(labels, 4).equal(conflict_pairs(labels, 5))
-    table = torch.zeros(7, 7).index_put((labels // 3, labels[partner] // 3), torch.ones(3000), accumulate=True)
+    assert conflict_pairs(labels, 4).equal(conflict_pairs(labels, 4)) and not conflict_pairs(
+        labels, 4
+    ).equal(conflict_pairs(labels, 5))
+    table = torch.zeros(7, 7).index_put(
+        (labels // 3, labels[partner] // 3), torch.ones(3000), accumulate=True
+    )
     sizes = labels.div(3, rounding_mode="floor").bincount().double()
     for c in range(7):
         others = [k for k in range(7) if k != c]
         expected = sizes[others] / sizes[others].sum() * sizes[c]
         assert chisquare(table[c, others].double().numpy(), expected.numpy()).pvalue > 1e-3
-    assert partner.unique().numel() > 0.6 * 3000  # 1 − 1/e of the images when drawn with replacement
+    # 1 − 1/e of the images when drawn with replacement
+    assert partner.unique().numel() > 0.6 * 3000
 
 
 @QUICK
@@ -194,21 +189,27 @@ def test_mosaic_of_garments(garments):
     made = mosaic(data.images, data.masks, data.labels)
     assert made.images.shape == made.masks.shape == (50, 1, 56, 56)
     assert made.patch_labels.shape == (50, 14, 14) and made.patch_labels.dtype == torch.int64
-    assert made.images[3, :, :28, 28:].equal(data.images[13]) and made.masks[3, :, 28:, :28].equal(data.masks[14])
+    assert made.images[3, :, :28, 28:].equal(data.images[13]) and made.masks[3, :, 28:, :28].equal(
+        data.masks[14]
+    )
     for m in range(50):
         for row in range(14):
             for column in range(14):
                 garment = 4 * m + 2 * (row >= 7) + (column >= 7)
                 y, x = row % 7 * 4, column % 7 * 4
                 covered = data.masks[garment, 0, y : y + 4, x : x + 4].sum() >= 4
-                assert made.patch_labels[m, row, column] == (data.labels[garment] if covered else BACKGROUND)
+                assert made.patch_labels[m, row, column] == (
+                    data.labels[garment] if covered else BACKGROUND
+                )
 
 
 def test_mosaic_share_and_patch_size():
     masks = torch.zeros(4, 1, 4, 4, dtype=torch.bool)
     masks[0, 0, 0, 0] = masks[1, 0, :2, 0] = masks[2, 0, :2, :2] = True
     images, labels = torch.zeros(4, 3, 4, 4), torch.tensor([0, 1, 2, 1])
-    classes = lambda share, patch: mosaic(images, masks, labels, patch, share, background=3).patch_labels[0].tolist()  # noqa: E731
+    classes = lambda share, patch: (
+        mosaic(images, masks, labels, patch, share, background=3).patch_labels[0].tolist()
+    )  # noqa: E731
     assert classes(1 / 16, 4) == [[0, 1], [2, 3]]
     assert classes(0.25, 4) == [[3, 3], [2, 3]]
     assert classes(0.5, 2) == [[3, 3, 1, 3], [3, 3, 3, 3], [2, 3, 3, 3], [3, 3, 3, 3]]
@@ -217,7 +218,14 @@ def test_mosaic_share_and_patch_size():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(images=torch.zeros(5, 1, 8, 8), masks=torch.zeros(5, 1, 8, 8).bool(), labels=torch.zeros(5).long()), "multiple of 4"),
+        (
+            dict(
+                images=torch.zeros(5, 1, 8, 8),
+                masks=torch.zeros(5, 1, 8, 8).bool(),
+                labels=torch.zeros(5).long(),
+            ),
+            "multiple of 4",
+        ),
         (dict(labels=torch.zeros(3).long()), "one label each"),
         (dict(masks=torch.zeros(4, 1, 8, 8)), "bool masks"),
         (dict(patch_size=3), "divides the images' \\(8, 8\\) pixels, got 3"),
@@ -226,6 +234,10 @@ def test_mosaic_share_and_patch_size():
     ],
 )
 def test_mosaic_refuses_bad_input(change, message):
-    good = dict(images=torch.zeros(4, 1, 8, 8), masks=torch.zeros(4, 1, 8, 8).bool(), labels=torch.zeros(4).long())
+    good = dict(
+        images=torch.zeros(4, 1, 8, 8),
+        masks=torch.zeros(4, 1, 8, 8).bool(),
+        labels=torch.zeros(4).long(),
+    )
     with pytest.raises(ValueError, match=message):
         mosaic(**(good | change))

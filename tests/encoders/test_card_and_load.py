@@ -9,19 +9,24 @@ from safetensors.torch import save_file
 
 from lib.encoders import card as card_module
 from lib.encoders.architecture import SMALL_RESNET, build_resnet, resnet_arguments, sincos_positions
-from lib.encoders.card import CHECKPOINTS, Card, file_sha256, list_cards, read_card, write_card
+from lib.encoders.card import CHECKPOINTS, Card, file_sha256, read_card, write_card
 from lib.encoders.encoder import Encoder
 from lib.encoders.load import cl_and_mim, load_encoder, random_encoder
 
-COMMITTED = [name for group in sorted(p.name for p in CHECKPOINTS.glob("*") if p.is_dir()) for name in list_cards(group)]
+COMMITTED = [
+    path.relative_to(CHECKPOINTS).with_suffix("").as_posix()
+    for path in sorted(CHECKPOINTS.rglob("*.yaml"))
+]
 
 
 def card_of(weights: Path, **changes) -> Card:
     """A card for a file of the tiny ViT's weights."""
     facts = dict(
-        method="MoCo v3", family="CL", architecture="vit_tiny_patch16_224", patch_size=4, prefix_tokens=1, mean=[0.3], std=[0.35], pooling="class_token",
-        arguments=dict(img_size=28, patch_size=4, in_chans=1, embed_dim=24, depth=2, num_heads=3, num_classes=0, dynamic_img_size=True),
-        images_seen=64, seconds=1, command="make pretrain", commit="0" * 40, data="noise", seed=0, licence="MIT", source="a test", sha256=file_sha256(weights),
+        method="MoCo v3", family="CL", architecture="vit_tiny_patch16_224", patch_size=4,
+        prefix_tokens=1, mean=[0.3], std=[0.35], pooling="class_token", arguments=dict(img_size=28,
+        patch_size=4, in_chans=1, embed_dim=24, depth=2, num_heads=3, num_classes=0,
+        dynamic_img_size=True), images_seen=64, seconds=1, command="make pretrain", commit="0" * 40,
+        data="noise", seed=0, licence="MIT", source="a test", sha256=file_sha256(weights),
     )  # fmt: skip
     return Card(**facts | changes)
 
@@ -54,23 +59,36 @@ def test_round_trip(store, tensors, encoder, images, tmp_path):
     assert (loaded.mean.item(), loaded.std.item()) == pytest.approx((0.3, 0.35))
 
 
-def test_half_precision_files_are_read_in_single_precision(store, tensors, encoder, images, tmp_path):
+def test_half_precision_files_are_read_in_single_precision(
+    store, tensors, encoder, images, tmp_path
+):
     store({name: tensor.half() for name, tensor in tensors.items()})
     loaded = load_encoder("group/tiny", tmp_path)
     assert all(parameter.dtype == torch.float32 for parameter in loaded.model.parameters())
-    assert torch.allclose(loaded(images), encoder(images), atol=0.05) and not torch.equal(loaded(images), encoder(images))
+    assert torch.allclose(loaded(images), encoder(images), atol=0.05) and not torch.equal(
+        loaded(images), encoder(images)
+    )
 
 
 def test_round_trip_of_a_convolutional_network(store, images, tmp_path):
     resnet = build_resnet(resnet_arguments())
-    facts = dict(architecture=SMALL_RESNET, arguments=resnet_arguments(), patch_size=None, prefix_tokens=0, pooling="global_average")
+    facts = dict(
+        architecture=SMALL_RESNET,
+        arguments=resnet_arguments(),
+        patch_size=None,
+        prefix_tokens=0,
+        pooling="global_average",
+    )
     store({f"encoder.{name}": tensor for name, tensor in resnet.state_dict().items()}, **facts)
     loaded = load_encoder("group/tiny", tmp_path)
     assert torch.allclose(loaded(images), resnet.eval()((images - 0.3) / 0.35), atol=1e-5)
 
 
 def test_named_extras_are_left_out(store, tensors, encoder, images, tmp_path):
-    store(tensors | {"decoder.weight": torch.zeros(2), "mask_token": torch.zeros(1)}, extras=["decoder", "mask_token"])
+    store(
+        tensors | {"decoder.weight": torch.zeros(2), "mask_token": torch.zeros(1)},
+        extras=["decoder", "mask_token"],
+    )
     assert torch.equal(load_encoder("group/tiny", tmp_path)(images), encoder(images))
 
 
@@ -85,10 +103,22 @@ def with_value(value):
     ("change", "message"),
     [
         (lambda t: t.pop("encoder.norm.weight"), 'Missing key.*"norm.weight"'),
-        (lambda t: t.update({"encoder.blocks.7.bias": torch.zeros(1)}), 'Unexpected key.*"blocks.7.bias"'),
-        (lambda t: t.update({"encoder.norm.weight": torch.ones(25)}), "size mismatch for norm.weight"),
-        (lambda t: t.update({"decoder.weight": torch.zeros(1)}), r"that its card does not name: \['decoder.weight'\]"),
-        (lambda t: t.update({"mask_token_2": torch.zeros(1)}), r"that its card does not name: \['mask_token_2'\]"),
+        (
+            lambda t: t.update({"encoder.blocks.7.bias": torch.zeros(1)}),
+            'Unexpected key.*"blocks.7.bias"',
+        ),
+        (
+            lambda t: t.update({"encoder.norm.weight": torch.ones(25)}),
+            "size mismatch for norm.weight",
+        ),
+        (
+            lambda t: t.update({"decoder.weight": torch.zeros(1)}),
+            r"that its card does not name: \['decoder.weight'\]",
+        ),
+        (
+            lambda t: t.update({"mask_token_2": torch.zeros(1)}),
+            r"that its card does not name: \['mask_token_2'\]",
+        ),
         (with_value(float("nan")), r"not finite in \['encoder.norm.weight'\]"),
         (with_value(float("inf")), r"not finite in \['encoder.norm.weight'\]"),
     ],
@@ -116,7 +146,9 @@ def test_refuses_a_changed_file(store, tensors, tmp_path):
         load_encoder("group/tiny", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"weights, one day\n", b"\x80\x02}q\x00."], ids=["empty", "text", "pickle"])
+@pytest.mark.parametrize(
+    "content", [b"", b"weights, one day\n", b"\x80\x02}q\x00."], ids=["empty", "text", "pickle"]
+)
 def test_refuses_what_is_not_safetensors(store, tmp_path, content):
     store(content)
     with pytest.raises(ValueError, match="is not a safetensors file"):
@@ -161,13 +193,14 @@ def test_a_missing_card_lists_the_known_ones(store, tensors, tmp_path, monkeypat
     store(tensors)
     with pytest.raises(FileNotFoundError, match="encoders here: group/tiny"):
         load_encoder("group/other", tmp_path)
-    assert list_cards("group") == ["group/tiny"] and list_cards("nothing") == []
 
 
 def test_cards_survive_writing_and_reading(store, tensors, tmp_path):
     path = store(tensors, method="MoCo v3, größer: “b”", extras=["decoder"]).with_suffix(".yaml")
     read = read_card(path)
-    assert read == card_of(path.with_suffix(".safetensors"), method="MoCo v3, größer: “b”", extras=["decoder"])
+    assert read == card_of(
+        path.with_suffix(".safetensors"), method="MoCo v3, größer: “b”", extras=["decoder"]
+    )
     write_card(read, tmp_path / "again.yaml")
     assert (tmp_path / "again.yaml").read_bytes() == path.read_bytes()
 
@@ -176,7 +209,10 @@ def test_cards_survive_writing_and_reading(store, tensors, tmp_path):
     ("change", "message"),
     [
         (dict(colour="red"), r"missing fields \[\], unknown fields \['colour'\]"),
-        (dict(family="contrastive"), r"'family' is one of \('CL', 'MIM', 'other'\), got 'contrastive'"),
+        (
+            dict(family="contrastive"),
+            r"'family' is one of \('CL', 'MIM', 'other'\), got 'contrastive'",
+        ),
         (dict(pooling="max"), r"'pooling' is one of .* got 'max'"),
     ],
 )
@@ -197,7 +233,10 @@ def test_every_field_but_the_optional_ones_is_needed(store, tensors, field):
         read_card(path)
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [", "is not YAML"), ("- 1\n", "holds a list"), ("", "holds a NoneType")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [", "is not YAML"), ("- 1\n", "holds a list"), ("", "holds a NoneType")],
+)
 def test_refuses_what_is_not_a_card(tmp_path, text, message):
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -220,17 +259,33 @@ def test_random_weights_depend_on_the_seed_alone(store, tensors, images):
     assert torch.equal(first, again) and not torch.allclose(first, other, atol=0.01)
     assert torch.equal(torch.get_rng_state(), state)  # the caller's draws go on as before
     null = random_encoder(replace(card, pooling="patch_mean"))
-    assert (null.family, null.pooling, null.mean.item()) == ("other", "patch_mean", pytest.approx(0.3))
+    assert (null.family, null.pooling, null.mean.item()) == (
+        "other",
+        "patch_mean",
+        pytest.approx(0.3),
+    )
     assert torch.equal(null.model.pos_embed[0, 1:], sincos_positions((7, 7), 24))
 
 
 @pytest.mark.parametrize(
-    ("families", "pair"), [(["CL", "MIM"], (0, 1)), (["other", "MIM", "CL", "MIM", "CL"], (2, 1)), (["CL", "other"], None), (["MIM"], None), ([], None)]
+    ("families", "pair"),
+    [
+        (["CL", "MIM"], (0, 1)),
+        (["other", "MIM", "CL", "MIM", "CL"], (2, 1)),
+        (["CL", "other"], None),
+        (["MIM"], None),
+        ([], None),
+    ],
 )
 def test_cl_and_mim_are_the_first_of_each_family(make_vit, families, pair):
     vit = make_vit()
-    encoders = [Encoder(vit, [0.3], [0.35], "class_token", name=str(i), family=family) for i, family in enumerate(families)]
-    assert [(a.name, b.name) for a, b in cl_and_mim(encoders)] == ([] if pair is None else [(str(pair[0]), str(pair[1]))])
+    encoders = [
+        Encoder(vit, [0.3], [0.35], "class_token", name=str(i), family=family)
+        for i, family in enumerate(families)
+    ]
+    assert [(a.name, b.name) for a, b in cl_and_mim(encoders)] == (
+        [] if pair is None else [(str(pair[0]), str(pair[1]))]
+    )
 
 
 @pytest.mark.skipif(not COMMITTED, reason="no encoder is committed yet")
@@ -239,7 +294,9 @@ def test_committed_encoders_load(name):
     card, encoder = read_card(CHECKPOINTS / f"{name}.yaml"), load_encoder(name)
     images = torch.rand(2, len(card.mean), 28, 28, generator=torch.Generator().manual_seed(0))
     representation = encoder(images)
-    assert torch.isfinite(representation).all() and not torch.allclose(representation[0], representation[1])
+    assert torch.isfinite(representation).all() and not torch.allclose(
+        representation[0], representation[1]
+    )
     assert card.images_seen > 0 and encoder.family == card.family
     if card.patch_size:
         seen = []

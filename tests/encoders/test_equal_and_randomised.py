@@ -30,8 +30,19 @@ def make(request):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             vit = request.param == "vit"
-            model = build_vit(vit_arguments("ti") | {"depth": 2}) if vit else build_resnet(resnet_arguments() | {"channels": [8, 12, 16, 20]})
-        return Encoder(shaken(model, seed), [0.3], [0.35], "class_token" if vit else "global_average", name="made", family="CL")
+            model = (
+                build_vit(vit_arguments("ti") | {"depth": 2})
+                if vit
+                else build_resnet(resnet_arguments() | {"channels": [8, 12, 16, 20]})
+            )
+        return Encoder(
+            shaken(model, seed),
+            [0.3],
+            [0.35],
+            "class_token" if vit else "global_average",
+            name="made",
+            family="CL",
+        )
 
     return make
 
@@ -41,7 +52,9 @@ def test_bottlenecks_are_permuted_too():
     encoder = Encoder(model, [0.3] * 3, [0.35] * 3, "global_average")
     x = torch.rand(2, 3, 32, 32, dtype=torch.float64)
     other = equivalent(encoder)
-    assert torch.allclose(encoder(x), other(x), rtol=1e-9) and not torch.equal(model.layer1[0].conv1.weight, other.model.layer1[0].conv1.weight)
+    assert torch.allclose(encoder(x), other(x), rtol=1e-9) and not torch.equal(
+        model.layer1[0].conv1.weight, other.model.layer1[0].conv1.weight
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +66,12 @@ def test_bottlenecks_are_permuted_too():
     ],
 )
 def test_every_block_of_a_convnext_is_permuted(name, arguments):
-    encoder = Encoder(shaken(timm.create_model(name, num_classes=0, **arguments), 0), [0.3] * 3, [0.35] * 3, "global_average")
+    encoder = Encoder(
+        shaken(timm.create_model(name, num_classes=0, **arguments), 0),
+        [0.3] * 3,
+        [0.35] * 3,
+        "global_average",
+    )
     x = torch.rand(2, 3, 64, 64, dtype=torch.float64)
     other = equivalent(encoder)
     assert torch.allclose(encoder(x), other(x), rtol=1e-9)
@@ -77,7 +95,10 @@ SMALL = dict(img_size=32, patch_size=8, embed_dim=48, depth=2, num_heads=2, num_
 )
 def test_every_kind_of_mlp_is_permuted_and_every_kind_of_vit_has_stages(name, arguments):
     model = shaken(timm.create_model(name, **arguments), 0)
-    encoder, x = Encoder(model, [0.3] * 3, [0.35] * 3, "class_token"), torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    encoder, x = (
+        Encoder(model, [0.3] * 3, [0.35] * 3, "class_token"),
+        torch.rand(2, 3, 32, 32, dtype=torch.float64),
+    )
     other = equivalent(encoder)
     assert torch.allclose(encoder(x), other(x), rtol=1e-9)
     for first, second in zip(encoder.model.blocks, other.model.blocks, strict=True):
@@ -97,7 +118,10 @@ def test_an_equal_function_has_other_weights(make, batch):
     assert torch.allclose(encoder(batch), other(batch), rtol=1e-10)
     after = other.model.state_dict()
     assert sum(not torch.equal(before[name], after[name]) for name in before) >= 4
-    assert all(torch.equal(before[name], tensor) for name, tensor in encoder.model.state_dict().items())  # the given one is as it was
+    # the given one is as it was
+    assert all(
+        torch.equal(before[name], tensor) for name, tensor in encoder.model.state_dict().items()
+    )
     assert (other.name, other.family, other.pooling) == (encoder.name, "CL", encoder.pooling)
     assert not any(p.requires_grad for p in other.model.parameters())
 
@@ -107,13 +131,23 @@ def test_stages_are_randomised_from_the_output_down(make, batch):
     before = encoder(batch)
     found = cascade(encoder, random)
     count = len(stages(encoder.model))
-    assert len(found) == count + 1 and torch.equal(found[0](batch), before) and torch.equal(encoder(batch), before)
+    assert (
+        len(found) == count + 1
+        and torch.equal(found[0](batch), before)
+        and torch.equal(encoder(batch), before)
+    )
     for randomised, partly in enumerate(found):
         kept = count - randomised
-        for number, (mine, first, second) in enumerate(zip(stages(partly.model), stages(encoder.model), stages(random.model), strict=True)):
+        for number, (mine, first, second) in enumerate(
+            zip(stages(partly.model), stages(encoder.model), stages(random.model), strict=True)
+        ):
             expected = (first if number < kept else second).state_dict()
-            assert all(torch.equal(tensor, expected[name]) for name, tensor in mine.state_dict().items())
-    assert all(not torch.allclose(a(batch), b(batch)) for a, b in zip(found, found[1:], strict=False))
+            assert all(
+                torch.equal(tensor, expected[name]) for name, tensor in mine.state_dict().items()
+            )
+    assert all(
+        not torch.allclose(a(batch), b(batch)) for a, b in zip(found, found[1:], strict=False)
+    )
 
 
 def test_all_but_class_token_and_positions_belong_to_a_stage(make):
@@ -125,17 +159,30 @@ def test_all_but_class_token_and_positions_belong_to_a_stage(make):
 
 @pytest.mark.parametrize("call", [equivalent, lambda encoder: cascade(encoder, encoder)])
 def test_other_networks_are_refused(call):
-    encoder = Encoder(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), [0.0], [1.0], "global_average")
+    encoder = Encoder(
+        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)),
+        [0.0],
+        [1.0],
+        "global_average",
+    )
     with pytest.raises(TypeError, match="expected a .*ViT.*ResNet.*, got Sequential"):
         call(encoder)
     pvt = timm.create_model("pvt_v2_b0", num_classes=0)
-    with pytest.raises(TypeError, match="expected a timm ViT, ResNet, ConvNeXt or Swin, got PyramidVisionTransformerV2"):
+    with pytest.raises(
+        TypeError,
+        match="expected a timm ViT, ResNet, ConvNeXt or Swin, got PyramidVisionTransformerV2",
+    ):
         call(Encoder(pvt, [0.0] * 3, [1.0] * 3, "global_average"))
 
 
 def test_behind_a_window_nothing_outside_counts(make, batch):
     encoder = make(0)
     blind, inside = behind_window(encoder), window(batch)
-    assert inside.sum() == 6 * 7 and torch.equal(blind(batch), blind(torch.where(inside > 0, batch, 1 - batch)))
+    assert inside.sum() == 6 * 7 and torch.equal(
+        blind(batch), blind(torch.where(inside > 0, batch, 1 - batch))
+    )
     assert not torch.allclose(blind(batch), blind(torch.where(inside > 0, 1 - batch, batch)))
-    assert torch.equal(blind(batch), encoder.holding(encoder.model)(torch.where(inside > 0, batch, encoder.mean.double())))
+    assert torch.equal(
+        blind(batch),
+        encoder.holding(encoder.model)(torch.where(inside > 0, batch, encoder.mean.double())),
+    )

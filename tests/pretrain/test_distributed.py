@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from lib.pretrain.distributed import gather, own_rows, rand_rows
-from lib.study.layout import ROOT
+from lib.run.layout import ROOT
 
 WORKER = """
 import sys, timm, torch
@@ -38,7 +38,11 @@ for name, make in dict(moco=MoCoV3, simmim=SimMIM).items():
 def launch(folder, count):
     folder.mkdir()
     (folder / "worker.py").write_text(WORKER)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        if count > 1
+        else []
+    )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *launcher, str(folder / "worker.py"), str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
@@ -51,15 +55,28 @@ def test_two_processes_train_like_one(tmp_path):
     for name in ("moco", "simmim"):
         one, two = (pd.read_csv(tmp_path / folder / f"{name}.csv") for folder in ("one", "two"))
         assert len(one) == 6 and one["loss"].nunique() == 6
-        torch.testing.assert_close(torch.tensor(two["loss"].to_numpy()), torch.tensor(one["loss"].to_numpy()), atol=2e-4, rtol=0)
-        weights = [load_file(tmp_path / folder / f"{name}.safetensors") for folder in ("one", "two")]
+        torch.testing.assert_close(
+            torch.tensor(two["loss"].to_numpy()),
+            torch.tensor(one["loss"].to_numpy()),
+            atol=2e-4,
+            rtol=0,
+        )
+        weights = [
+            load_file(tmp_path / folder / f"{name}.safetensors") for folder in ("one", "two")
+        ]
         for key, tensor in weights[0].items():
-            torch.testing.assert_close(weights[1][key].float(), tensor.float(), atol=1e-3, rtol=1e-2, msg=f"{name} {key}")
+            torch.testing.assert_close(
+                weights[1][key].float(), tensor.float(), atol=1e-3, rtol=1e-2, msg=f"{name} {key}"
+            )
 
 
 def test_a_single_process_keeps_all_rows_and_gathers_nothing():
     batch = torch.arange(6.0).reshape(3, 2)
-    assert own_rows(batch) is not None and torch.equal(own_rows(batch), batch) and gather(batch) is batch
+    assert (
+        own_rows(batch) is not None
+        and torch.equal(own_rows(batch), batch)
+        and gather(batch) is batch
+    )
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):

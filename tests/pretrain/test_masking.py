@@ -17,7 +17,12 @@ def masks(n, grid, rate, block=2, seed=0):
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 4])
-@given(rows=st.integers(1, 14), columns=st.integers(1, 14), rate=st.floats(0.01, 0.99), seed=st.integers(0, 999))
+@given(
+    rows=st.integers(1, 14),
+    columns=st.integers(1, 14),
+    rate=st.floats(0.01, 0.99),
+    seed=st.integers(0, 999),
+)
 @example(rows=14, columns=14, rate=0.6, seed=0)
 @example(rows=7, columns=7, rate=0.6, seed=0)
 @example(rows=8, columns=8, rate=0.5, seed=1)
@@ -31,14 +36,25 @@ def cut_tiles(mask, offset, block):
     """How many tiles of the blocks' tiling at an offset are masked in part."""
     tiles = {}
     for row, column in product(*map(range, mask.shape)):
-        tiles.setdefault(((row + offset[0]) // block, (column + offset[1]) // block), set()).add(mask[row, column].item())
+        tiles.setdefault(((row + offset[0]) // block, (column + offset[1]) // block), set()).add(
+            mask[row, column].item()
+        )
     return sum(len(values) == 2 for values in tiles.values())
 
 
-@pytest.mark.parametrize(("grid", "block"), [((8, 8), 2), ((8, 6), 2), ((7, 7), 2), ((9, 9), 3), ((9, 6), 3), ((8, 8), 4)])
+@pytest.mark.parametrize(
+    ("grid", "block"),
+    [((8, 8), 2), ((8, 6), 2), ((7, 7), 2), ((9, 9), 3), ((9, 6), 3), ((8, 8), 4)],
+)
 @pytest.mark.parametrize("rate", [0.25, 0.6])
 def test_blocks_are_masked_whole_but_for_one(grid, block, rate):
-    cuts = [min(cut_tiles(mask.reshape(grid), offset, block) for offset in product(range(block), repeat=2)) for mask in masks(20, grid, rate, block)]
+    cuts = [
+        min(
+            cut_tiles(mask.reshape(grid), offset, block)
+            for offset in product(range(block), repeat=2)
+        )
+        for mask in masks(20, grid, rate, block)
+    ]
     assert max(cuts) <= 1, cuts
 
 
@@ -48,7 +64,12 @@ def test_blocks_differ_from_single_patches():
 
 
 def test_the_tiling_shifts_from_image_to_image():
-    aligned = [tuple(cut_tiles(mask.reshape(8, 8), offset, 2) <= 1 for offset in product(range(2), repeat=2)) for mask in masks(100, (8, 8), 0.5)]
+    aligned = [
+        tuple(
+            cut_tiles(mask.reshape(8, 8), offset, 2) <= 1 for offset in product(range(2), repeat=2)
+        )
+        for mask in masks(100, (8, 8), 0.5)
+    ]
     assert all(15 <= sum(column) <= 35 for column in zip(*aligned, strict=True)), aligned
 
 
@@ -62,7 +83,9 @@ def test_each_patch_is_masked_about_as_often(grid, block):
 def test_images_differ_and_the_seed_decides():
     found = masks(50, (7, 7), 0.6)
     assert len(found.unique(dim=0)) == 50
-    assert torch.equal(masks(50, (7, 7), 0.6), found) and not torch.equal(masks(50, (7, 7), 0.6, seed=1), found)
+    assert torch.equal(masks(50, (7, 7), 0.6), found) and not torch.equal(
+        masks(50, (7, 7), 0.6, seed=1), found
+    )
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, float("nan")])
@@ -73,11 +96,14 @@ def test_refuses_a_rate_that_is_no_share(rate):
 
 @pytest.mark.parametrize("architecture", [VIT, STEM_VIT])
 def test_visible_patches_know_nothing_of_masked_pixels(architecture):
-    """No stem looks into what is masked: the prediction is the same whatever the masked pixels are."""
+    """No stem looks into what is masked: the prediction is the same whatever the masked pixels
+    are."""
     torch.manual_seed(0)
     encoder = build(architecture, vit_arguments("ti", 3, 64, 8)).eval()
     images, mask = torch.randn(2, 3, 64, 64), masks(2, (8, 8), 0.6)
-    other = torch.where(blank(torch.ones_like(images), mask, (8, 8)) == 0, torch.randn_like(images), images)
+    other = torch.where(
+        blank(torch.ones_like(images), mask, (8, 8)) == 0, torch.randn_like(images), images
+    )
     assert not torch.equal(images, other)
     for model in (SimMIM(encoder, 48), MAE(encoder, 48).eval()):
         assert torch.equal(model.reconstruct(images, mask), model.reconstruct(other, mask))

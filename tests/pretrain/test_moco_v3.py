@@ -28,7 +28,9 @@ def normal(*shape, seed=0):
 @pytest.mark.parametrize("n", [1, 6])
 def test_info_nce_equals_loops(n, temperature):
     queries, keys = 3 * normal(n, 5), normal(n, 5, seed=1)
-    assert info_nce(queries, keys, temperature).item() == pytest.approx(naive_info_nce(queries, keys, temperature), abs=1e-12)
+    assert info_nce(queries, keys, temperature).item() == pytest.approx(
+        naive_info_nce(queries, keys, temperature), abs=1e-12
+    )
 
 
 def test_info_nce_has_no_gradient_to_keys():
@@ -40,13 +42,18 @@ def test_info_nce_has_no_gradient_to_keys():
 
 @pytest.mark.parametrize(
     ("layers", "kinds"),
-    [(2, ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d"]), (3, ["Linear", "BatchNorm1d", "ReLU"] * 2 + ["Linear", "BatchNorm1d"])],
+    [
+        (2, ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d"]),
+        (3, ["Linear", "BatchNorm1d", "ReLU"] * 2 + ["Linear", "BatchNorm1d"]),
+    ],
 )
 def test_mlp(layers, kinds):
     network = mlp(layers, 5, 7, 3)
     assert [type(module).__name__ for module in network] == kinds
     assert all(module.bias is None for module in network if isinstance(module, nn.Linear))
-    assert [module.affine for module in network if isinstance(module, nn.BatchNorm1d)] == [True] * (layers - 1) + [False]
+    assert [module.affine for module in network if isinstance(module, nn.BatchNorm1d)] == [True] * (
+        layers - 1
+    ) + [False]
     assert network(torch.randn(4, 5)).shape == (4, 3)
 
 
@@ -56,7 +63,9 @@ def test_momentum_update(momentum):
     before, fast = copy.deepcopy(target.state_dict()), copy.deepcopy(online.state_dict())
     momentum_update(target, online, momentum)
     for name, slow in target.state_dict().items():
-        assert torch.allclose(slow, momentum * before[name] + (1 - momentum) * fast[name], rtol=1e-14, atol=0)
+        assert torch.allclose(
+            slow, momentum * before[name] + (1 - momentum) * fast[name], rtol=1e-14, atol=0
+        )
     assert all(torch.equal(tensor, fast[name]) for name, tensor in online.state_dict().items())
 
 
@@ -72,8 +81,14 @@ def views():
 
 
 def test_the_momentum_encoder_starts_equal(moco):
-    for slow, fast in ((moco.momentum_encoder, moco.encoder), (moco.momentum_projector, moco.projector)):
-        assert all(torch.equal(a, b) and a is not b for a, b in zip(slow.parameters(), fast.parameters(), strict=True))
+    for slow, fast in (
+        (moco.momentum_encoder, moco.encoder),
+        (moco.momentum_projector, moco.projector),
+    ):
+        assert all(
+            torch.equal(a, b) and a is not b
+            for a, b in zip(slow.parameters(), fast.parameters(), strict=True)
+        )
 
 
 def test_only_the_online_branch_gets_gradients_and_the_patch_projection_none(moco, views):
@@ -92,12 +107,18 @@ def test_the_patch_projection_learns_where_asked(make_vit, views):
 def test_the_loss_crosses_the_views(moco, views):
     moco.eval()  # batch statistics aside
     query = [moco.predictor(moco.projector(moco.encoder(view))) for view in views]
-    moco.momentum_encoder = nn.Sequential(moco.momentum_encoder, nn.Linear(24, 24))  # another network than the online one
+    # another network than the online one
+    moco.momentum_encoder = nn.Sequential(moco.momentum_encoder, nn.Linear(24, 24))
     key = [moco.momentum_projector(moco.momentum_encoder(view)) for view in views]
     expected = naive_info_nce(query[0], key[1], 0.2) + naive_info_nce(query[1], key[0], 0.2)
     assert moco(*views).item() == pytest.approx(expected, rel=1e-4)
     assert moco(*views).item() == pytest.approx(moco(*views.flip(0)).item(), rel=1e-5)
-    assert abs(naive_info_nce(query[0], key[0], 0.2) + naive_info_nce(query[1], key[1], 0.2) - expected) > 1e-3
+    assert (
+        abs(
+            naive_info_nce(query[0], key[0], 0.2) + naive_info_nce(query[1], key[1], 0.2) - expected
+        )
+        > 1e-3
+    )
 
 
 @pytest.mark.parametrize(("progress", "momentum"), [(0.0, 0.99), (0.5, 0.995), (1.0, 1.0)])
@@ -116,6 +137,8 @@ def test_the_momentum_rises_to_one_along_a_half_cosine(moco, progress, momentum)
 
 def test_the_drawn_views_differ_and_depend_on_the_generator_alone(moco, batch):
     first, second = moco.draw(batch, torch.Generator().manual_seed(0))
-    assert first.shape == second.shape == batch.images.shape and not torch.allclose(first, second, atol=0.1)
+    assert first.shape == second.shape == batch.images.shape and not torch.allclose(
+        first, second, atol=0.1
+    )
     again = moco.draw(batch, torch.Generator().manual_seed(0))
     assert torch.equal(again[0], first) and torch.equal(again[1], second)

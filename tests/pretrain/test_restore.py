@@ -67,9 +67,13 @@ def test_the_decoder_is_observed_block_by_block(rate, images):
 def test_a_decoder_of_the_papers_size_is_restored_too(tmp_path, images):
     """Trainings on a folder of images have it."""
     card = read_card(CHECKPOINTS / f"{MAE_S}.yaml")
-    trained = objective_for("mae", build(card.architecture, card.arguments), 10, published_heads=True)
+    trained = objective_for(
+        "mae", build(card.architecture, card.arguments), 10, published_heads=True
+    )
     export_weights(trained, card.extras, tmp_path / "mine.safetensors")
-    write_card(replace(card, sha256=file_sha256(tmp_path / "mine.safetensors")), tmp_path / "mine.yaml")
+    write_card(
+        replace(card, sha256=file_sha256(tmp_path / "mine.safetensors")), tmp_path / "mine.yaml"
+    )
     found = restore("mine", tmp_path)
     assert len(found.decoder.blocks) == 8 and found.decoder.blocks[0].attn.num_heads == 16
     assert torch.equal(found.decoder.embed.weight, trained.decoder.embed.weight.half().float())
@@ -77,7 +81,9 @@ def test_a_decoder_of_the_papers_size_is_restored_too(tmp_path, images):
 
 
 def test_other_methods_are_refused():
-    with pytest.raises(ValueError, match="fashion/moco-v3-s is MoCo v3; models that reconstruct are SimMIM, MAE"):
+    with pytest.raises(
+        ValueError, match="fashion/moco-v3-s is MoCo v3; models that reconstruct are SimMIM, MAE"
+    ):
         restore("fashion/moco-v3-s")
 
 

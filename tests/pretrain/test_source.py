@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.data.folder import open_folder, read_image
+from lib.data.folder import open_folder
 from lib.data.images import Images
+from lib.data.read_image import read_image
 from lib.pretrain.source import ImageFiles, batches, fashion_source, folder_source
 
 CPU = torch.device("cpu")
@@ -42,7 +43,8 @@ def test_every_image_is_trained_on_or_held_out(folder, memory):
     assert len({*train.files, *held_out.files}) == 30
     counts = torch.cat([train.labels, held_out.labels]).bincount()
     assert torch.equal(counts, memory.labels.bincount()) and train.classes == memory.classes
-    assert len(train.labels[:9].unique()) == 3  # the first ones, a bank for neighbours, are of all classes
+    # the first ones, a bank for neighbours, are of all classes
+    assert len(train.labels[:9].unique()) == 3
 
 
 def test_all_trainings_hold_out_the_same_images(folder):
@@ -51,23 +53,37 @@ def test_all_trainings_hold_out_the_same_images(folder):
 
 
 def test_batches_are_the_images_in_the_order_asked(folder, memory):
-    everything = {image.numpy().tobytes(): label.item() for image, label in zip(memory.images, memory.labels, strict=True)}
+    everything = {
+        image.numpy().tobytes(): label.item()
+        for image, label in zip(memory.images, memory.labels, strict=True)
+    }
     train, _ = sources(folder)
     order = [torch.tensor([4, 1, 4]), torch.tensor([20]), torch.tensor([2, 3])]
     state = torch.get_rng_state()
     found = list(batches(train, iter(order), CPU))
     assert torch.equal(torch.get_rng_state(), state)
-    assert [len(batch) for batch in found] == [3, 1, 2] and all(batch.masks is None and batch.classes == train.classes for batch in found)
+    assert [len(batch) for batch in found] == [3, 1, 2] and all(
+        batch.masks is None and batch.classes == train.classes for batch in found
+    )
     for batch, indices in zip(found, order, strict=True):
-        assert batch.images.shape[1:] == (3, 16, 16) and torch.equal(batch.labels, train.labels[indices])
-        assert [everything[image.numpy().tobytes()] for image in batch.images] == batch.labels.tolist()
-    assert torch.equal(found[0].images[0], found[0].images[2]) and not torch.equal(found[0].images[0], found[0].images[1])
+        assert batch.images.shape[1:] == (3, 16, 16) and torch.equal(
+            batch.labels, train.labels[indices]
+        )
+        assert [
+            everything[image.numpy().tobytes()] for image in batch.images
+        ] == batch.labels.tolist()
+    assert torch.equal(found[0].images[0], found[0].images[2]) and not torch.equal(
+        found[0].images[0], found[0].images[1]
+    )
 
 
 def test_images_in_memory_are_batched_the_same_way(memory):
     order = [torch.tensor([4, 1]), torch.tensor([20])]
     found = list(batches(memory, order, CPU))
-    assert all(torch.equal(batch.images, memory.images[indices]) for batch, indices in zip(found, order, strict=True))
+    assert all(
+        torch.equal(batch.images, memory.images[indices])
+        for batch, indices in zip(found, order, strict=True)
+    )
 
 
 def test_a_subset_reads_nothing(folder):
@@ -76,7 +92,11 @@ def test_a_subset_reads_nothing(folder):
     for path in folder.rglob("*.png"):
         path.unlink()
     part = train.subset(torch.tensor([3, 0]))
-    assert part.files == [files[3], files[0]] and len(part) == 2 and torch.equal(part.labels, train.labels[[3, 0]])
+    assert (
+        part.files == [files[3], files[0]]
+        and len(part) == 2
+        and torch.equal(part.labels, train.labels[[3, 0]])
+    )
     with pytest.raises(ValueError, match="is not a complete image"):
         part[0]
 
@@ -86,8 +106,15 @@ def test_what_the_cards_say(folder):
     assert source.card == "folder garden: 27 images of 3 classes at 16 px; 3 more held out"
     assert source.mean == [0.485, 0.456, 0.406] and source.std == [0.229, 0.224, 0.225]
     fashion = fashion_source()
-    assert (len(fashion.train), len(fashion.held_out), fashion.mean, fashion.std) == (60_000, 1000, [0.286], [0.353])
-    assert fashion.train.images.mean().item() == pytest.approx(0.286, abs=1e-4) and fashion.train.images.std().item() == pytest.approx(0.353, abs=1e-4)
+    assert (len(fashion.train), len(fashion.held_out), fashion.mean, fashion.std) == (
+        60_000,
+        1000,
+        [0.286],
+        [0.353],
+    )
+    assert fashion.train.images.mean().item() == pytest.approx(
+        0.286, abs=1e-4
+    ) and fashion.train.images.std().item() == pytest.approx(0.353, abs=1e-4)
 
 
 def test_refuses_a_wrong_or_small_folder(folder, tmp_path):

@@ -6,7 +6,9 @@ from lib.probes.attention_map import attention_maps
 
 
 @pytest.mark.parametrize(
-    "arguments", [dict(), dict(reg_tokens=4), dict(class_token=False, global_pool="avg", fc_norm=False)], ids=["class", "registers", "no prefix"]
+    "arguments",
+    [dict(), dict(reg_tokens=4), dict(class_token=False, global_pool="avg", fc_norm=False)],
+    ids=["class", "registers", "no prefix"],
 )
 @pytest.mark.parametrize("size", [(28, 28), (16, 24)])
 def test_equals_the_rows_of_the_observed_attention(make_vit, arguments, size):
@@ -21,8 +23,11 @@ def test_equals_the_rows_of_the_observed_attention(make_vit, arguments, size):
     assert found.shape == (2, 4, rows, columns)
     for block, attention in enumerate(observed):
         for q, (row, column) in enumerate(queries):
-            patches = attention[:, encoder.prefix_tokens + row * columns + column, encoder.prefix_tokens :]
-            expected = sum(head / head.sum() for head in patches) / 3  # renormalise each head, then average
+            patches = attention[
+                :, encoder.prefix_tokens + row * columns + column, encoder.prefix_tokens :
+            ]
+            # renormalise each head, then average
+            expected = sum(head / head.sum() for head in patches) / 3
             assert torch.allclose(found[block, q].flatten(), expected, atol=1e-6)
     assert torch.allclose(found.sum((2, 3)), torch.ones(2, 4))
 

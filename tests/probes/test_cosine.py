@@ -10,7 +10,10 @@ from lib.probes.cosine import pairwise_cosine
 def test_equals_the_mean_over_all_pairs():
     vectors = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0))
     for found, rows in zip(pairwise_cosine(vectors), vectors, strict=True):
-        pairs = [F.cosine_similarity(rows[i], rows[j], dim=0) for i, j in itertools.combinations(range(5), 2)]
+        pairs = [
+            F.cosine_similarity(rows[i], rows[j], dim=0)
+            for i, j in itertools.combinations(range(5), 2)
+        ]
         assert found == pytest.approx(torch.stack(pairs).mean().item(), abs=1e-6)
 
 

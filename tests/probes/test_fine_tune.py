@@ -12,64 +12,135 @@ FAST = dict(epochs=1, least_steps=4, batch_size=8)
 def bright_halves(n, seed, per_patch=False):
     """Noise whose top or bottom half is brighter: class 0 or 1, of the image or of each patch."""
     generator = torch.Generator().manual_seed(seed)
-    images, labels = 0.5 * torch.rand(n, 1, 28, 28, generator=generator), torch.randint(2, (n,), generator=generator)
+    images, labels = (
+        0.5 * torch.rand(n, 1, 28, 28, generator=generator),
+        torch.randint(2, (n,), generator=generator),
+    )
     bottom = torch.arange(28)[:, None] >= 14 + torch.zeros(28)
     images = images + 0.5 * (bottom == labels.bool().reshape(-1, 1, 1, 1))
-    return images, (images.unfold(2, 4, 4).unfold(3, 4, 4).mean((1, 4, 5)) > 0.5).long() if per_patch else labels
+    return images, (
+        (images.unfold(2, 4, 4).unfold(3, 4, 4).mean((1, 4, 5)) > 0.5).long()
+        if per_patch
+        else labels
+    )
 
 
 @pytest.fixture
 def small_resnet():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Encoder(timm.create_model("resnet18", num_classes=0, in_chans=1, channels=(8, 8, 8, 16)), [0.3], [0.35], "global_average")
+        return Encoder(
+            timm.create_model("resnet18", num_classes=0, in_chans=1, channels=(8, 8, 8, 16)),
+            [0.3],
+            [0.35],
+            "global_average",
+        )
 
 
 @pytest.mark.parametrize("pooling", ["class_token", "patch_mean"])
 def test_learns_where_the_frozen_encoder_is_random(make_vit, pooling):
     encoder = Encoder(make_vit(shaken=False), [0.3], [0.35], pooling)
-    right = fine_tune(encoder, *bright_halves(64, 1), *bright_halves(100, 2), least_steps=30, epochs=1, batch_size=16, layer_decay=1.0)
-    assert right.shape == (100,) and right.dtype == torch.float32 and set(right.tolist()) <= {0.0, 1.0}
+    right = fine_tune(
+        encoder,
+        *bright_halves(64, 1),
+        *bright_halves(100, 2),
+        least_steps=30,
+        epochs=1,
+        batch_size=16,
+        layer_decay=1.0,
+    )
+    assert (
+        right.shape == (100,) and right.dtype == torch.float32 and set(right.tolist()) <= {0.0, 1.0}
+    )
     assert right.mean() > 0.95
 
 
 def test_a_convolutional_network_learns_and_stays_as_it_is(small_resnet):
-    before = {name: value.clone() for name, value in small_resnet.model.state_dict().items()}  # with the batch statistics
-    right = fine_tune(small_resnet, *bright_halves(64, 1), *bright_halves(100, 2), least_steps=40, epochs=1, batch_size=16, learning_rate=1e-2)
+    # with the batch statistics
+    before = {name: value.clone() for name, value in small_resnet.model.state_dict().items()}
+    right = fine_tune(
+        small_resnet,
+        *bright_halves(64, 1),
+        *bright_halves(100, 2),
+        least_steps=40,
+        epochs=1,
+        batch_size=16,
+        learning_rate=1e-2,
+    )
     assert right.mean() > 0.9
-    assert all(torch.equal(value, before[name]) for name, value in small_resnet.model.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in small_resnet.model.state_dict().items()
+    )
 
 
 def test_the_encoder_and_the_random_state_stay_as_they_are(encoder):
-    before, state, grad = encoder(bright_halves(4, 0)[0]), torch.random.get_rng_state(), torch.is_grad_enabled()
+    before, state, grad = (
+        encoder(bright_halves(4, 0)[0]),
+        torch.random.get_rng_state(),
+        torch.is_grad_enabled(),
+    )
     tuned = fit_fine_tuned(encoder, *bright_halves(16, 1), **FAST)
-    assert torch.equal(encoder(bright_halves(4, 0)[0]), before) and torch.equal(torch.random.get_rng_state(), state) and grad
-    assert not encoder.model.training and not any(p.requires_grad or p.grad is not None for p in encoder.model.parameters())
+    assert (
+        torch.equal(encoder(bright_halves(4, 0)[0]), before)
+        and torch.equal(torch.random.get_rng_state(), state)
+        and grad
+    )
+    assert not encoder.model.training and not any(
+        p.requires_grad or p.grad is not None for p in encoder.model.parameters()
+    )
     assert not tuned.training and not any(p.requires_grad for p in tuned.parameters())
     moved = dict(tuned.model.named_parameters())
-    assert not any(torch.equal(p, moved[name]) for name, p in encoder.model.named_parameters())  # all of it is trained
+    # all of it is trained
+    assert not any(torch.equal(p, moved[name]) for name, p in encoder.model.named_parameters())
 
 
 def test_deeper_layers_learn_faster_by_the_decay(encoder):
     def moved(decay):
-        """Mean change of a weight of the patch embedding, of each block, of the last norm and of the head, which starts at 0."""
-        tuned = fit_fine_tuned(encoder, *bright_halves(16, 1), least_steps=15, epochs=1, batch_size=8, learning_rate=2e-3, layer_decay=decay)
+        """Mean change of a weight of the patch embedding, of each block, of the last norm and of
+        the head, which starts at 0."""
+        tuned = fit_fine_tuned(
+            encoder,
+            *bright_halves(16, 1),
+            least_steps=15,
+            epochs=1,
+            batch_size=8,
+            learning_rate=2e-3,
+            layer_decay=decay,
+        )
         pairs = zip(modules(encoder.model), modules(tuned.model), strict=True)
-        return np.array([*[(a.weight - b.weight).abs().mean() for a, b in pairs], tuned.head.weight.abs().mean()])
+        return np.array(
+            [
+                *[(a.weight - b.weight).abs().mean() for a, b in pairs],
+                tuned.head.weight.abs().mean(),
+            ]
+        )
 
-    modules = lambda model: [model.patch_embed.proj, *[block.norm1 for block in model.blocks], model.norm]  # noqa: E731
+    modules = lambda model: [
+        model.patch_embed.proj,
+        *[block.norm1 for block in model.blocks],
+        model.norm,
+    ]  # noqa: E731
     assert np.log10(moved(0.1) / moved(1.0)) == pytest.approx([-3, -2, -1, -1, 0], abs=0.35)
 
 
 def test_the_seed_decides(encoder):
-    heads = [fit_fine_tuned(encoder, *bright_halves(24, 1), **FAST, seed=seed).head.weight for seed in (3, 3, 4)]
-    assert torch.allclose(heads[0], heads[1], atol=1e-6) and not torch.allclose(heads[0], heads[2], atol=1e-4)
+    heads = [
+        fit_fine_tuned(encoder, *bright_halves(24, 1), **FAST, seed=seed).head.weight
+        for seed in (3, 3, 4)
+    ]
+    assert torch.allclose(heads[0], heads[1], atol=1e-6) and not torch.allclose(
+        heads[0], heads[2], atol=1e-4
+    )
 
 
-@pytest.mark.parametrize(("n", "epochs", "least_steps", "steps"), [(20, 3, 2, 7), (20, 1, 5, 5), (3, 1, 4, 4)])
+@pytest.mark.parametrize(
+    ("n", "epochs", "least_steps", "steps"), [(20, 3, 2, 7), (20, 1, 5, 5), (3, 1, 4, 4)]
+)
 def test_number_of_steps(encoder, n, epochs, least_steps, steps):
     batches = []
-    encoder.model.patch_embed.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
+    encoder.model.patch_embed.register_forward_pre_hook(
+        lambda _, inputs: batches.append(len(inputs[0]))
+    )
     images, labels = bright_halves(n, 1)
     labels[:2] = torch.tensor([0, 1])
     fit_fine_tuned(encoder, images, labels, epochs=epochs, least_steps=least_steps, batch_size=8)
@@ -77,7 +148,9 @@ def test_number_of_steps(encoder, n, epochs, least_steps, steps):
 
 
 @pytest.mark.parametrize("per_patch", [False, True])
-def test_the_head_starts_without_an_opinion_and_reads_standardised_features(encoder, images, per_patch):
+def test_the_head_starts_without_an_opinion_and_reads_standardised_features(
+    encoder, images, per_patch
+):
     tuned = FineTuned(encoder, 4, per_patch).train()
     assert (tuned(images) == 0).all()
     torch.nn.init.normal_(tuned.head.weight)
@@ -92,9 +165,13 @@ def test_the_head_starts_without_an_opinion_and_reads_standardised_features(enco
 def test_learns_labels_of_patches(make_vit):
     encoder = Encoder(make_vit(shaken=False), [0.3], [0.35], "patch_mean")
     images, labels = bright_halves(32, 1, per_patch=True)
-    tuned = fit_fine_tuned(encoder, images, labels, least_steps=20, epochs=1, batch_size=16, layer_decay=1.0)
+    tuned = fit_fine_tuned(
+        encoder, images, labels, least_steps=20, epochs=1, batch_size=16, layer_decay=1.0
+    )
     test_images, test_labels = bright_halves(20, 2, per_patch=True)
-    assert (tuned.predict(test_images).reshape(test_labels.shape) == test_labels).float().mean() > 0.95
+    assert (
+        tuned.predict(test_images).reshape(test_labels.shape) == test_labels
+    ).float().mean() > 0.95
 
 
 def test_flip_keeps_images_and_labels_of_patches_together():
@@ -104,7 +181,9 @@ def test_flip_keeps_images_and_labels_of_patches_together():
     assert torch.equal(flipped[:, 0].long(), mirrored)
     plain, turned = (flipped == images).all((1, 2, 3)), (flipped == images.flip(-1)).all((1, 2, 3))
     assert (plain ^ turned).all() and 70 < turned.sum() < 130
-    assert torch.equal(flip(images, labels[:, 0, 0], torch.Generator().manual_seed(0))[1], labels[:, 0, 0])
+    assert torch.equal(
+        flip(images, labels[:, 0, 0], torch.Generator().manual_seed(0))[1], labels[:, 0, 0]
+    )
 
 
 def test_shift_equals_padding_and_cutting():
@@ -112,7 +191,12 @@ def test_shift_equals_padding_and_cutting():
     shifted, seen = shift(images, torch.Generator().manual_seed(0), pixels=1), set()
     for before, after in zip(images.numpy(), shifted.numpy(), strict=True):
         padded = np.pad(before, [(0, 0), (1, 1), (1, 1)], mode="edge")
-        at = [(y, x) for y in range(3) for x in range(3) if np.array_equal(padded[:, y : y + 5, x : x + 4], after)]
+        at = [
+            (y, x)
+            for y in range(3)
+            for x in range(3)
+            if np.array_equal(padded[:, y : y + 5, x : x + 4], after)
+        ]
         assert len(at) == 1
         seen.update(at)
     assert len(seen) == 9

@@ -10,10 +10,13 @@ from lib.probes.fourier import relative_log_amplitude
 
 
 def naive_official(tokens: np.ndarray, side: int) -> np.ndarray:
-    """The convention of the official notebook, written out: shift by half, average the log over channels, second half of the diagonal."""
+    """The convention of the official notebook, written out: shift by half, average the log over
+    channels, second half of the diagonal."""
     rows = []
     for image in tokens:
-        logs = [np.log(np.abs(np.fft.fft2(channel.reshape(side, side))) + 1e-6) for channel in image.T]
+        logs = [
+            np.log(np.abs(np.fft.fft2(channel.reshape(side, side))) + 1e-6) for channel in image.T
+        ]
         shifted = np.roll(np.mean(logs, axis=0), (side // 2, side // 2), axis=(0, 1))
         half = np.diag(shifted)[side // 2 :]
         rows.append(half - half[0])
@@ -22,16 +25,23 @@ def naive_official(tokens: np.ndarray, side: int) -> np.ndarray:
 
 @pytest.mark.parametrize("side", [4, 7, 14])
 def test_official_convention_equals_the_transcription(side):
-    tokens = torch.randn(3, side * side, 5, generator=torch.Generator().manual_seed(side), dtype=torch.float64)
+    tokens = torch.randn(
+        3, side * side, 5, generator=torch.Generator().manual_seed(side), dtype=torch.float64
+    )
     found = relative_log_amplitude(tokens, (side, side))
     np.testing.assert_allclose(found, naive_official(tokens.numpy(), side), atol=1e-9)
 
 
 def test_official_convention_equals_the_official_code():
-    tokens = torch.sin(0.3 * torch.arange(2 * 197 * 3, dtype=torch.float64) ** 1.2).reshape(2, 197, 3)[:, 1:]
-    # get_fourier_latents of github.com/naver-ai/cl-vs-mim, commit eafe516, representation_analysis.ipynb, run on these tokens; it averages over images
+    tokens = torch.sin(0.3 * torch.arange(2 * 197 * 3, dtype=torch.float64) ** 1.2).reshape(
+        2, 197, 3
+    )[:, 1:]
+    # get_fourier_latents of github.com/naver-ai/cl-vs-mim, commit eafe516,
+    # representation_analysis.ipynb, run on these tokens; it averages over images
     official = [0.0, 1.136768, 1.656799, 2.155109, 3.365016, 3.029561, 3.326057]
-    np.testing.assert_allclose(relative_log_amplitude(tokens, (14, 14)).mean(0), official, atol=1e-6)
+    np.testing.assert_allclose(
+        relative_log_amplitude(tokens, (14, 14)).mean(0), official, atol=1e-6
+    )
 
 
 def test_official_convention_ends_before_the_nyquist_frequency():
@@ -51,8 +61,15 @@ def test_constant_map_has_no_high_frequency_and_a_checkerboard_peaks_at_nyquist(
 
 @given(scale=st.floats(0.1, 1000))
 def test_ignores_scale(scale):
-    tokens = 10 * torch.randn(1, 49, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    torch.testing.assert_close(relative_log_amplitude(tokens * scale, (7, 7)), relative_log_amplitude(tokens, (7, 7)), atol=1e-4, rtol=0)
+    tokens = 10 * torch.randn(
+        1, 49, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    torch.testing.assert_close(
+        relative_log_amplitude(tokens * scale, (7, 7)),
+        relative_log_amplitude(tokens, (7, 7)),
+        atol=1e-4,
+        rtol=0,
+    )
 
 
 def test_bad_input_is_refused():

@@ -7,19 +7,27 @@ from lib.probes.noisy_representations import noisy_representations
 
 
 def test_no_noise_is_the_plain_representation(encoder, images):
-    assert torch.equal(noisy_representations(encoder, images, torch.zeros_like(images), batch_size=5), encoder.representations(images))
+    assert torch.equal(
+        noisy_representations(encoder, images, torch.zeros_like(images), batch_size=5),
+        encoder.representations(images),
+    )
 
 
 def test_noise_is_added_after_normalisation(encoder, images):
     inside = 0.3 + 0.4 * images
     noise = torch.linspace(-0.2, 0.2, images.numel()).reshape(images.shape)
     expected = encoder(inside + 0.35 * noise)  # the deviation undoes the unit
-    assert torch.allclose(noisy_representations(encoder, inside, noise, batch_size=2), expected, atol=1e-4)
+    assert torch.allclose(
+        noisy_representations(encoder, inside, noise, batch_size=2), expected, atol=1e-4
+    )
     assert not torch.allclose(expected, encoder(inside), atol=1e-2)
 
 
 def test_values_beyond_white_are_kept(encoder, images):
-    one, two = (noisy_representations(encoder, images, torch.full_like(images, level)) for level in (5.0, 10.0))
+    one, two = (
+        noisy_representations(encoder, images, torch.full_like(images, level))
+        for level in (5.0, 10.0)
+    )
     assert not torch.allclose(one, two, atol=1e-2)
 
 
@@ -32,4 +40,6 @@ def test_a_colour_model_takes_noise_of_its_channels_on_grey_images(images):
 
 
 def test_keeps_no_graph(encoder, images):
-    assert not noisy_representations(encoder, images.requires_grad_(), torch.zeros_like(images)).requires_grad
+    assert not noisy_representations(
+        encoder, images.requires_grad_(), torch.zeros_like(images)
+    ).requires_grad

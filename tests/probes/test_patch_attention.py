@@ -1,4 +1,5 @@
-"""Dropping prefix tokens, and what every attention metric shares: refusals, dtypes, batch shapes, gradients."""
+"""Dropping prefix tokens, and what every attention metric shares: refusals, dtypes, batch shapes,
+gradients."""
 
 import pytest
 import torch
@@ -25,14 +26,18 @@ def test_patch_attention_equals_loops(make_attention, prefix):
     attention = make_attention(9)
     found = patch_attention(attention, prefix)
     assert found.shape == (2, 3, 9 - prefix, 9 - prefix)
-    for b, h, q in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(9 - prefix)).tolist():
+    for b, h, q in torch.cartesian_prod(
+        torch.arange(2), torch.arange(3), torch.arange(9 - prefix)
+    ).tolist():
         row = [attention[b, h, q + prefix, k].item() for k in range(prefix, 9)]
         assert found[b, h, q].tolist() == pytest.approx([value / sum(row) for value in row])
 
 
 def test_a_query_that_sees_no_patch_becomes_uniform_and_faint_attention_keeps_its_shape():
     attention = torch.tensor([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [1.0, 1e-30, 3e-30]])[None, None]
-    assert torch.allclose(patch_attention(attention, 1)[0, 0], torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
+    assert torch.allclose(
+        patch_attention(attention, 1)[0, 0], torch.tensor([[0.5, 0.5], [0.25, 0.75]])
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -57,7 +62,10 @@ def planted(value: float) -> torch.Tensor:
         (planted(-0.1), r">= 0, got -0\.1"),
         (planted(float("nan")), "got nan"),
         (torch.full((1, 1, 6, 6), float("inf")), "sum to 1, the worst is off by inf"),
-        (torch.full((1, 1, 6, 6), 1 / 7), "sum to 1, the worst is off by 0.143; drop prefix tokens"),
+        (
+            torch.full((1, 1, 6, 6), 1 / 7),
+            "sum to 1, the worst is off by 0.143; drop prefix tokens",
+        ),
     ],
 )
 @on_every_metric
@@ -79,7 +87,9 @@ def test_one_value_for_each_image_and_head(metric, make_attention, shape):
     found = metric(attention)
     assert found.shape == shape and found.dtype == torch.float64
     for b, h in torch.cartesian_prod(torch.arange(shape[0]), torch.arange(shape[1])).tolist():
-        assert found[b, h].item() == pytest.approx(metric(attention[b : b + 1, h : h + 1]).item(), abs=1e-12)
+        assert found[b, h].item() == pytest.approx(
+            metric(attention[b : b + 1, h : h + 1]).item(), abs=1e-12
+        )
 
 
 @on_every_metric
@@ -87,7 +97,9 @@ def test_one_value_for_each_image_and_head(metric, make_attention, shape):
 def test_single_precision_follows_double(metric, make_attention, sharpness):
     single = metric(make_attention(6, sharpness=sharpness, dtype=torch.float32))
     assert single.dtype == torch.float32
-    assert torch.allclose(single.double(), metric(make_attention(6, sharpness=sharpness)), rtol=1e-5, atol=3e-6)
+    assert torch.allclose(
+        single.double(), metric(make_attention(6, sharpness=sharpness)), rtol=1e-5, atol=3e-6
+    )
 
 
 @on_every_metric
@@ -98,7 +110,9 @@ def test_gradient(metric, make_attention):
 
 
 def test_gradient_of_patch_attention(make_attention):
-    assert torch.autograd.gradcheck(lambda a: patch_attention(a, 1), make_attention(4, 1, 1).requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda a: patch_attention(a, 1), make_attention(4, 1, 1).requires_grad_()
+    )
 
 
 def test_attention_that_passed_is_checked_again_once_it_has_changed():

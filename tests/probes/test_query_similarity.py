@@ -15,8 +15,14 @@ def naive(attention):
     for q in range(tokens):
         for other in range(tokens):
             if q != other:
-                dot = sum(a * b for a, b in zip(attention[q].tolist(), attention[other].tolist(), strict=True))
-                cosines.append(dot / (math.hypot(*attention[q].tolist()) * math.hypot(*attention[other].tolist())))
+                dot = sum(
+                    a * b
+                    for a, b in zip(attention[q].tolist(), attention[other].tolist(), strict=True)
+                )
+                cosines.append(
+                    dot
+                    / (math.hypot(*attention[q].tolist()) * math.hypot(*attention[other].tolist()))
+                )
     return sum(cosines) / len(cosines)
 
 
@@ -24,7 +30,9 @@ def naive(attention):
 @pytest.mark.parametrize("sharpness", [0.1, 2, 50])
 def test_equals_loops(make_attention, tokens, sharpness):
     attention = make_attention(tokens, sharpness=sharpness)
-    expected = torch.tensor([[naive(one) for one in heads] for heads in attention], dtype=torch.float64)
+    expected = torch.tensor(
+        [[naive(one) for one in heads] for heads in attention], dtype=torch.float64
+    )
     assert torch.allclose(query_similarity(attention), expected, atol=1e-12)
 
 
@@ -36,7 +44,8 @@ def test_equals_loops(make_attention, tokens, sharpness):
         (torch.full((6, 6), 1 / 6), 1),
         (torch.eye(6)[2].expand(6, 6), 1),
         (torch.tensor([0.1, 0.2, 0.3, 0.4]).expand(4, 4), 1),
-        (torch.block_diag(torch.full((2, 2), 0.5), torch.full((2, 2), 0.5)), 1 / 3),  # one of the three others shares the map
+        # one of the three others shares the map
+        (torch.block_diag(torch.full((2, 2), 0.5), torch.full((2, 2), 0.5)), 1 / 3),
         (torch.tensor([[1.0, 0.0], [0.5, 0.5]]), math.sqrt(0.5)),
     ],
 )
@@ -45,7 +54,9 @@ def test_closed_forms(attention, expected):
 
 
 @given(tokens=st.integers(2, 9), seed=st.integers(0, 999), sharpness=st.floats(0, 300))
-def test_in_unit_interval_and_blind_to_the_order_of_queries_and_keys(make_attention, tokens, seed, sharpness):
+def test_in_unit_interval_and_blind_to_the_order_of_queries_and_keys(
+    make_attention, tokens, seed, sharpness
+):
     attention = make_attention(tokens, 1, 2, seed, sharpness)
     found = query_similarity(attention)
     assert (found >= -1e-12).all() and (found <= 1 + 1e-12).all()

@@ -31,18 +31,36 @@ def test_frozen_tokens_equal_a_linear_probe_of_every_patch(plain):
     train, test = squares(10, 1), squares(6, 2)
     found = frozen_segmentation(plain, train, test, CLASSES)
     assert found.shape == (6, CLASSES, CLASSES) and (found.sum((1, 2)) == 64).all()
-    probe = fit_linear_probe(plain.patch_tokens(train.images).reshape(-1, 24), train.patch_labels.reshape(-1))
+    probe = fit_linear_probe(
+        plain.patch_tokens(train.images).reshape(-1, 24),
+        train.patch_labels.reshape(-1),
+        groups=torch.arange(10).repeat_interleave(64),
+    )
     for i in range(6):
-        predicted = probe.predict(plain.patch_tokens(test.images[i : i + 1])[0].numpy()).reshape(8, 8)
+        predicted = probe.predict(plain.patch_tokens(test.images[i : i + 1])[0].numpy()).reshape(
+            8, 8
+        )
         for true in range(CLASSES):
             for guess in range(CLASSES):
-                assert found[i, true, guess] == ((predicted == guess) & (test.patch_labels[i].numpy() == true)).sum()
+                assert (
+                    found[i, true, guess]
+                    == ((predicted == guess) & (test.patch_labels[i].numpy() == true)).sum()
+                )
     assert mean_iou(found.sum(0)) > 0.9  # a random encoder keeps the pattern of a patch
 
 
 def test_fine_tuning_learns_and_leaves_the_encoder(plain):
     before = plain.patch_tokens(squares(2, 0).images)
-    found = fine_tuned_segmentation(plain, squares(12, 1), squares(6, 2), CLASSES, least_steps=25, epochs=1, batch_size=6, layer_decay=1.0)
+    found = fine_tuned_segmentation(
+        plain,
+        squares(12, 1),
+        squares(6, 2),
+        CLASSES,
+        least_steps=25,
+        epochs=1,
+        batch_size=6,
+        layer_decay=1.0,
+    )
     assert found.shape == (6, CLASSES, CLASSES) and (found.sum((1, 2)) == 64).all()
     assert mean_iou(found.sum(0)) > 0.9
     assert torch.equal(plain.patch_tokens(squares(2, 0).images), before)
@@ -50,5 +68,7 @@ def test_fine_tuning_learns_and_leaves_the_encoder(plain):
 
 @pytest.mark.parametrize("segment", [frozen_segmentation, fine_tuned_segmentation])
 def test_refuses_labels_of_another_patch_size(plain, segment):
-    with pytest.raises(ValueError, match=r"tiny cuts the mosaics into \(8, 8\) patches, their labels into \(4, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"tiny cuts the mosaics into \(8, 8\) patches, their labels into \(4, 4\)"
+    ):
         segment(plain, squares(2, 1), squares(2, 1, patch_size=8), CLASSES)

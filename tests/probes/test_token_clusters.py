@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.probes.token_clusters import image_silhouette, token_map
+from lib.probes.token_clusters import image_precision, token_map
 
 
 def clusters(distance, seed=0):
@@ -12,29 +12,39 @@ def clusters(distance, seed=0):
 
 def test_against_the_definition():
     tokens = clusters(1.0)
-    distance = torch.cdist(tokens.flatten(0, 1), tokens.flatten(0, 1)).reshape(4, 6, 4, 6)
+    flat = tokens.flatten(0, 1)
     for i in range(4):
-        values = []
+        shares = []
         for t in range(6):
-            a = distance[i, t, i].sum() / 5
-            b = min(distance[i, t, j].mean() for j in range(4) if j != i)
-            values.append(((b - a) / max(a, b)).item())
-        assert image_silhouette(tokens)[i] == pytest.approx(np.mean(values), abs=1e-5)
+            distance = torch.linalg.vector_norm(flat - tokens[i, t], dim=1)
+            distance[6 * i + t] = torch.inf
+            nearest = distance.argsort()[:5]
+            shares.append((nearest // 6 == i).double().mean().item())
+        assert image_precision(tokens)[i] == pytest.approx(np.mean(shares))
 
 
 def test_far_images_are_clusters_and_mingled_ones_are_not():
-    assert image_silhouette(clusters(100.0)).min() > 0.95
-    assert image_silhouette(clusters(0.0)).max() < 0.2
+    assert image_precision(clusters(100.0)).tolist() == [1.0] * 4
+    many = torch.randn(12, 20, 4, generator=torch.Generator().manual_seed(0))
+    assert image_precision(many).mean() == pytest.approx(19 / 239, abs=0.03)  # by chance
+
+
+def test_scale_and_shift_change_nothing():
+    tokens = clusters(1.0)
+    assert np.array_equal(image_precision(tokens), image_precision(4 * tokens + 8))
 
 
 def test_the_map_keeps_clusters_apart_and_is_seeded():
     tokens = clusters(100.0)
     first = token_map(tokens, perplexity=4, seed=0)
-    assert first.shape == (4, 6, 2) and np.array_equal(first, token_map(tokens, perplexity=4, seed=0))
+    assert first.shape == (4, 6, 2) and np.array_equal(
+        first, token_map(tokens, perplexity=4, seed=0)
+    )
     assert not np.array_equal(first, token_map(tokens, perplexity=4, seed=2))
-    assert image_silhouette(torch.tensor(first)).min() > 0.3
+    assert image_precision(torch.tensor(first)).min() > 0.8
 
 
 def test_bad_shapes_are_named():
-    with pytest.raises(ValueError, match=r"\(1, 6, 3\)"):
-        image_silhouette(clusters(0.0)[:1])
+    for bad in (clusters(0.0)[:1], clusters(0.0)[:, :1]):
+        with pytest.raises(ValueError, match=rf"\({len(bad)}, {bad.shape[1]}, 3\)"):
+            image_precision(bad)

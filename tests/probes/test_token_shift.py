@@ -7,7 +7,9 @@ from lib.probes.token_shift import common_shift, log_spread, principal_axes
 
 
 def tokens(seed, n=6, width=4):
-    return torch.randn(2, n, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        2, n, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def test_one_vector_for_all_is_wholly_common_and_keeps_distances():
@@ -42,7 +44,9 @@ def test_common_share_against_a_loop():
     for b in range(2):
         shifts = [after[b, t] - before[b, t] for t in range(6)]
         mean = sum(shifts) / 6
-        assert common_shift(before, after)[b].item() == pytest.approx((mean @ mean / (sum(s @ s for s in shifts) / 6)).item())
+        assert common_shift(before, after)[b].item() == pytest.approx(
+            (mean @ mean / (sum(s @ s for s in shifts) / 6)).item()
+        )
 
 
 def test_axes_keep_distances_when_all_are_kept_and_are_sorted():
@@ -59,3 +63,20 @@ def test_bad_input_is_named():
         common_shift(tokens(0), tokens(0, n=5))
     with pytest.raises(ValueError, match="all the same"):
         log_spread(torch.ones(1, 3, 2), tokens(0)[:1, :3, :2])
+
+
+def test_rounding_is_no_shift_and_no_spread():
+    before = 100 + torch.rand(1, 6, 4)
+    assert common_shift(before, torch.nextafter(before, torch.tensor(999.0))).item() == 0
+    same = torch.full((1, 6, 4), 100.0)
+    same[0, 0] = torch.nextafter(same[0, 0], torch.tensor(999.0))
+    with pytest.raises(ValueError, match="by more than rounding"):
+        log_spread(same, before)
+
+
+def test_axes_have_a_side():
+    before, after = tokens(3)[0], tokens(4)[0]
+    drawn = torch.cat(principal_axes(before, after))
+    mirrored = torch.cat(principal_axes(-before, -after))
+    for axes in (drawn, mirrored):
+        assert (axes.max(0).values >= -axes.min(0).values).all()

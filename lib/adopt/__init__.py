@@ -1,0 +1,1 @@
+"""Encoders made from other people's weights."""

@@ -1,0 +1,1 @@
+"""The lab: three modules of exercises, their checks, and the editions made from one source."""

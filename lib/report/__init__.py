@@ -1,0 +1,1 @@
+"""What the runs found: tables, intervals, claims, figures, the book."""

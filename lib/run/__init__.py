@@ -1,0 +1,1 @@
+"""Runs notebooks: a profile, checked parameters, papermill, the record."""

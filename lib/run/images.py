@@ -1,0 +1,82 @@
+"""The images of a run, checked before it: nothing but a folder's list of files is read, nothing is
+downloaded."""
+
+from functools import cache
+from pathlib import Path
+
+from lib.data.dataset import SIDES, is_folder, load_images
+from lib.data.folder import folder_splits
+from lib.run.errors import StudyError, one_line
+
+KNOWN_COUNTS = [1000] * 10  # test images of each class, of fashion and of cifar10
+# parameter -> split that it takes images from
+COUNTED = {"images": "test", "probe_test": "test", "probe_train": "train", "labels": "train"}
+
+
+def check_images(values: dict, notebook: str) -> None:
+    """Refuse a data set that is neither known here nor a folder with classes, and more images of a
+    folder, or of a class, than it has.
+
+    Args:
+        values: the parameters of a run, ``dataset`` among them.
+        notebook: its name, for the message.
+
+    Raises:
+        StudyError: what was expected, what came, what to give.
+    """
+    dataset = values["dataset"]
+    if not dataset:
+        raise StudyError(
+            "no images were given: name a folder with one subfolder of images per class."
+        )
+    if not is_folder(dataset):
+        check_classes(values, notebook, KNOWN_COUNTS)
+        return
+    try:
+        splits = {split: load_images(dataset, split) for split in ("train", "test")}
+    except (FileNotFoundError, ValueError) as error:
+        raise StudyError(
+            f"data set {dataset!r} is neither {' nor '.join(SIDES)} nor a folder that can be used:"
+            f" {one_line(error)}."
+        ) from error
+    announce(dataset)
+    there = {split: len(images) for split, images in splits.items()}
+    for name, split in COUNTED.items():
+        asked = values.get(name, 0)
+        asked = max(asked) if isinstance(asked, list) else asked
+        if asked > there[split]:
+            raise StudyError(
+                f"notebook {notebook} asks for {name}={asked}, but {dataset} has {there[split]}"
+                f" {split} images: give {name}={there[split]} or fewer."
+            )
+    check_classes(
+        values,
+        notebook,
+        splits["test"].labels.bincount(minlength=len(splits["test"].classes)).tolist(),
+    )
+
+
+@cache
+def announce(dataset: str) -> None:
+    """Say once, in one line, what of a folder is taken as what."""
+    print(folder_splits(Path(dataset)).said)
+
+
+def check_classes(values: dict, notebook: str, counts: list[int]) -> None:
+    """Refuse classes that are not there, and ``per_class`` × ``sets`` images of a class that has
+    fewer; ``counts`` are the test images of each."""
+    if not {"classes", "per_class", "sets"} <= set(values):
+        return
+    per_class, sets, dataset = values["per_class"], values["sets"], values["dataset"]
+    for number in values["classes"]:
+        if not 0 <= number < len(counts):
+            raise StudyError(
+                f"notebook {notebook} asks for classes={values['classes']}, but the classes of"
+                f" {dataset} are numbered from 0 to {len(counts) - 1}."
+            )
+        if per_class * sets > counts[number]:
+            raise StudyError(
+                f"notebook {notebook} asks for per_class × sets = {per_class} × {sets} images of"
+                f" each of its classes, but {dataset} has {counts[number]} test images of class"
+                f" {number}: give a smaller per_class or sets, or other classes."
+            )

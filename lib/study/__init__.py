@@ -1,1 +1,0 @@
-"""The study: runs notebooks, keeps provenance, judges claims, builds the book."""
