@@ -261,6 +261,7 @@ def lessons(verdicts: pd.DataFrame, rules: Mapping[str, Mapping]) -> list[str]:
 DOORS = {
     "Read": ("self_attention", "Question by question: what each encoder learned, with numbers."),
     "Touch": ("own_picture", "Run the encoders in this page, on your own picture."),
+    "Teach": ("lab", "Three labs of an hour, with exercises that check themselves."),
     "Test my encoder": ("rerun", "Bring a checkpoint and put every question to it."),
 }
 
