@@ -15,8 +15,6 @@ from lib.report.intervals import interval, resampled_mean
 from lib.report.judge import answer
 from lib.report.tables import COLUMNS
 
-TRAIN, TEST = 4000, 2000  # images, or as many as there are
-
 
 def qualification(
     correct: Mapping[str, ArrayLike], references: Mapping[str, Sequence[str]], seed: int = 0
@@ -51,19 +49,21 @@ def qualification(
     return pd.DataFrame(rows, columns=[*COLUMNS, "qualified"])
 
 
-def probed_encoders(names: list[str], dataset: str, seed: int = 0) -> pd.DataFrame:
-    """Which of these encoders are good ones on a data set: :func:`qualification` by ``TRAIN`` and
-    ``TEST`` of its images, the same on every page.
+def probed_encoders(
+    names: list[str], dataset: str, counts: Sequence[int], seed: int = 0
+) -> pd.DataFrame:
+    """Which of these encoders are good ones on a data set: :func:`qualification` of a linear probe.
 
     Args:
         names: of cards.
         dataset: whose images.
+        counts: of training and of test images, or as many as there are; the same on every page of a
+            profile.
         seed: of the samples, of the random networks and of the bootstrap.
     """
-    splits = {"train": TRAIN, "test": TEST}
     train, test = (
         (images := load_images(dataset, split)).sample(min(most, len(images)), seed)
-        for split, most in splits.items()
+        for split, most in zip(("train", "test"), counts, strict=True)
     )
     page, raw = load_page(names, dataset, seed, by_pooling=True), RawPixels()
     correct = {e.name: probe_correct(e, train, test) for e in (*page.every, raw)}
@@ -72,7 +72,9 @@ def probed_encoders(names: list[str], dataset: str, seed: int = 0) -> pd.DataFra
     return qualification(correct, references, seed)
 
 
-def qualified(names: list[str], dataset: str, seed: int = 0) -> dict[str, bool]:
+def qualified(
+    names: list[str], dataset: str, counts: Sequence[int], seed: int = 0
+) -> dict[str, bool]:
     """Name -> whether it is a good encoder; see :func:`probed_encoders`."""
-    table = probed_encoders(names, dataset, seed)
+    table = probed_encoders(names, dataset, counts, seed)
     return dict(zip(table["encoder"], table["qualified"], strict=True))

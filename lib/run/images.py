@@ -4,18 +4,23 @@ downloaded."""
 from functools import cache
 from pathlib import Path
 
-from lib.data.dataset import SIDES, is_folder, load_images
+from lib.data.dataset import SIDES, folder_of, folder_split
 from lib.data.folder import folder_splits
 from lib.run.errors import StudyError, one_line
 
-KNOWN_COUNTS = [1000] * 10  # test images of each class, of fashion and of cifar10
+# training images, test images of each class
+KNOWN = {
+    "fashion": (60000, [1000] * 10),
+    "cifar10": (50000, [1000] * 10),
+    "imagenette": (9469, [387, 395, 357, 386, 409, 394, 389, 419, 399, 390]),
+}
 # parameter -> split that it takes images from
 COUNTED = {"images": "test", "probe_test": "test", "probe_train": "train", "labels": "train"}
 
 
 def check_images(values: dict, notebook: str) -> None:
-    """Refuse a data set that is neither known here nor a folder with classes, and more images of a
-    folder, or of a class, than it has.
+    """Refuse a data set that is neither known here nor a folder with classes, and more images of
+    it, or of a class, than it has.
 
     Args:
         values: the parameters of a run, ``dataset`` among them.
@@ -29,18 +34,8 @@ def check_images(values: dict, notebook: str) -> None:
         raise StudyError(
             "no images were given: name a folder with one subfolder of images per class."
         )
-    if not is_folder(dataset):
-        check_classes(values, notebook, KNOWN_COUNTS)
-        return
-    try:
-        splits = {split: load_images(dataset, split) for split in ("train", "test")}
-    except (FileNotFoundError, ValueError) as error:
-        raise StudyError(
-            f"data set {dataset!r} is neither {' nor '.join(SIDES)} nor a folder that can be used:"
-            f" {one_line(error)}."
-        ) from error
-    announce(dataset)
-    there = {split: len(images) for split, images in splits.items()}
+    train, test = counted(dataset)
+    there = {"train": train, "test": sum(test)}
     for name, split in COUNTED.items():
         asked = values.get(name, 0)
         asked = max(asked) if isinstance(asked, list) else asked
@@ -49,11 +44,28 @@ def check_images(values: dict, notebook: str) -> None:
                 f"notebook {notebook} asks for {name}={asked}, but {dataset} has {there[split]}"
                 f" {split} images: give {name}={there[split]} or fewer."
             )
-    check_classes(
-        values,
-        notebook,
-        splits["test"].labels.bincount(minlength=len(splits["test"].classes)).tolist(),
-    )
+    check_classes(values, notebook, test)
+
+
+def counted(dataset: str) -> tuple[int, list[int]]:
+    """How many training images a data set has, and how many test images of each class; the files of
+    a folder are listed for it, and not read.
+
+    Raises:
+        StudyError: neither known here nor a folder that can be used.
+    """
+    folder = folder_of(dataset)
+    if folder is None:
+        return KNOWN[dataset]
+    try:
+        train, test = (folder_split(folder, split) for split in ("train", "test"))
+    except (FileNotFoundError, ValueError) as error:
+        raise StudyError(
+            f"data set {dataset!r} is neither {' nor '.join(SIDES)} nor a folder that can be used:"
+            f" {one_line(error)}."
+        ) from error
+    announce(str(folder))
+    return len(train), test.labels.bincount(minlength=len(test.classes)).tolist()
 
 
 @cache

@@ -10,7 +10,7 @@ from lib.paths import ROOT
 from lib.report.book import without
 from lib.report.pages import status_page
 from lib.run.errors import StudyError
-from lib.run.images import KNOWN_COUNTS
+from lib.run.images import KNOWN, counted
 from lib.run.needs import MASKS, NEEDS, TOGETHER, needs_of, unfit, without_masks
 from lib.run.profiles import resolve
 from lib.run.runs import run_pages
@@ -332,4 +332,15 @@ def test_classes_with_too_few_images_are_refused_before_anything_runs(
 
 
 def test_the_known_counts_are_those_of_the_garments():
-    assert load_images("fashion", "test").labels.bincount().tolist() == KNOWN_COUNTS
+    train, test = (load_images("fashion", split).labels for split in ("train", "test"))
+    assert (len(train), test.bincount().tolist()) == KNOWN["fashion"]
+
+
+def test_photographs_of_a_folder_are_counted_there(tmp_path):
+    for split, n in (("train", 5), ("val", 3)):
+        for name in "ab":
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(n):
+                (tmp_path / split / name / f"{i}.png").write_text(f"{split} {name} {i}")
+    assert counted(f"imagenette:{tmp_path}") == counted(str(tmp_path)) == (10, [3, 3])
+    assert sum(KNOWN["imagenette"][1]) == 3925  # as its page says
