@@ -61,9 +61,15 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; the exit code is 2 for a user's mistake or a failed page."""
     arguments = parse(argv)
     # after parsing: --help and mistakes answer at once
+    from lib.encoders.device import chosen_device, chosen_precision
     from lib.run.errors import StudyError
     from lib.run.runs import stopped_cleanly
 
+    try:
+        chosen_device(), chosen_precision()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     try:
         with stopped_cleanly():
             return {"run": run, "book": book, "sweep": sweep}[arguments.command](arguments)

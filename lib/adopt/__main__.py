@@ -60,11 +60,13 @@ def main(argv: list[str] | None = None) -> int:
     """Adopt an encoder; the exit code is 2 for anything wrong with the source."""
     arguments = parse(argv)
     from lib.adopt.adopt import adopt  # after parsing: --help and mistakes answer at once
+    from lib.encoders.device import chosen_device
 
     options = {
         name: value for name, value in vars(arguments).items() if name not in ("source", "name")
     }
     try:
+        chosen_device()
         card = adopt(arguments.source, arguments.name, say=print, **options)
     except (ValueError, FileNotFoundError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)

@@ -1,10 +1,13 @@
 """Attention rollout: where a Vision Transformer's attention leads back to, block after block."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lib.attribution.checks import check_images
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder
 from lib.encoders.observe import Block
 
@@ -34,7 +37,7 @@ def attention_rollout(
         ValueError: images outside [0, 1] or NaN.
     """
     check_images(images)
-    return torch.cat([_rollout(encoder, batch) for batch in images.split(batch_size)])
+    return in_batches(encoder, partial(_rollout, encoder), images, batch_size=batch_size)
 
 
 def _rollout(encoder: Encoder, images: Tensor) -> Tensor:
@@ -42,7 +45,7 @@ def _rollout(encoder: Encoder, images: Tensor) -> Tensor:
 
     def look(block: Block) -> None:
         attention = block.attention.mean(1)
-        mixed = (attention + torch.eye(attention.shape[-1]).to(attention)) / 2
+        mixed = (attention + torch.eye(attention.shape[-1], device=attention.device)) / 2
         product[:] = [mixed @ product[0] if product else mixed]
 
     encoder.observe(images, look)

@@ -51,7 +51,10 @@ def centre_prior(
     Returns ``(n, channels, height, width)``, the same for every image.
     """
     check_images(images)
-    v, u = (((torch.arange(side) + 0.5) / side - 0.5).to(images) for side in images.shape[2:])
+    v, u = (
+        ((torch.arange(side, device=images.device) + 0.5) / side - 0.5).to(images)
+        for side in images.shape[2:]
+    )
     return torch.exp(-8 * (v[:, None] ** 2 + u**2)).expand_as(images)
 
 
@@ -71,5 +74,5 @@ def random_map(
         seed: any integer.
     """
     check_images(images)
-    indices = torch.arange(len(images)) if indices is None else indices
+    indices = torch.arange(len(images), device=images.device) if indices is None else indices
     return draws(indices, images[0].numel(), seed).to(images).reshape(images.shape)

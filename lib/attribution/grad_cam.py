@@ -1,11 +1,11 @@
 """Grad-CAM of the invariance score for convolutional encoders, by captum."""
 
-import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor
 
 from lib.attribution.checks import check_images, warn_zero_maps
 from lib.attribution.gradient_methods import score_function
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder
 
 
@@ -44,14 +44,14 @@ def grad_cam(
             " needs a convolutional stage"
         )
     method = LayerGradCam(score_function(encoder), modules[layer])
-    found = []
-    for x, z in zip(images.split(batch_size), mean_views.split(batch_size), strict=True):
+
+    def cam(x: Tensor, z: Tensor) -> Tensor:
         coarse = method.attribute(
             x.detach().clone().requires_grad_(),
             additional_forward_args=(z,),
             relu_attributions=True,
         ).detach()
-        found.append(
-            LayerAttribution.interpolate(coarse, tuple(images.shape[2:]), "bilinear").expand_as(x)
-        )
-    return warn_zero_maps(torch.cat(found), "Grad-CAM")
+        return LayerAttribution.interpolate(coarse, tuple(x.shape[2:]), "bilinear").expand_as(x)
+
+    found = in_batches(encoder, cam, images, mean_views, batch_size=batch_size, gradients=True)
+    return warn_zero_maps(found, "Grad-CAM")

@@ -8,13 +8,15 @@ mean view the target is cos(f(x'), f(x)), whose gradient at x' = x is exactly 0:
 from collections.abc import Callable
 
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, Saliency
+from captum.attr import GradientAttribution, InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor
 
 from lib.attribution.checks import check_images, warn_zero_maps
 from lib.attribution.invariance_score import invariance_score
 from lib.data.normal_draws import normal_draws
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder
+from lib.encoders.memory import images_that_fit
 
 
 def score_function(encoder: Encoder) -> Callable[[Tensor, Tensor], Tensor]:
@@ -33,18 +35,21 @@ def score_function(encoder: Encoder) -> Callable[[Tensor, Tensor], Tensor]:
     return score
 
 
-def _in_batches(
+def _attribute(
+    encoder: Encoder,
     images: Tensor,
     mean_views: Tensor,
     batch_size: int,
-    attribute: Callable[[Tensor, Tensor], Tensor],
+    method: GradientAttribution,
 ) -> Tensor:
-    """Apply ``attribute`` to copies of the images that ask for gradients, batch by batch."""
+    """Apply a method of captum to copies of the images that ask for gradients, batch by batch."""
     check_images(images, mean_views)
-    batches = zip(images.split(batch_size), mean_views.split(batch_size), strict=True)
-    return torch.cat(
-        [attribute(x.detach().clone().requires_grad_(), z).detach() for x, z in batches]
-    )
+
+    def of_batch(x: Tensor, z: Tensor) -> Tensor:
+        x = x.detach().clone().requires_grad_()
+        return method.attribute(x, additional_forward_args=(z,)).detach()
+
+    return in_batches(encoder, of_batch, images, mean_views, batch_size=batch_size, gradients=True)
 
 
 def saliency(encoder: Encoder, images: Tensor, mean_views: Tensor, batch_size: int = 256) -> Tensor:
@@ -61,12 +66,7 @@ def saliency(encoder: Encoder, images: Tensor, mean_views: Tensor, batch_size: i
         ``(n, channels, height, width)``, ≥ 0.
     """
     method = Saliency(score_function(encoder))
-    return _in_batches(
-        images,
-        mean_views,
-        batch_size,
-        lambda x, z: method.attribute(x, additional_forward_args=(z,)),
-    )
+    return _attribute(encoder, images, mean_views, batch_size, method)
 
 
 def input_x_gradient(
@@ -78,12 +78,7 @@ def input_x_gradient(
     as :func:`saliency`.
     """
     method = InputXGradient(score_function(encoder))
-    found = _in_batches(
-        images,
-        mean_views,
-        batch_size,
-        lambda x, z: method.attribute(x, additional_forward_args=(z,)),
-    )
+    found = _attribute(encoder, images, mean_views, batch_size, method)
     return warn_zero_maps(found, "input × gradient")
 
 
@@ -113,16 +108,17 @@ def integrated_gradients(
     method = IntegratedGradients(score_function(encoder))
     baselines = torch.as_tensor(baseline).to(images).expand_as(images)
     check_images(images, mean_views)
-    batches = zip(
-        *(t.split(batch_size) for t in (images.detach(), baselines, mean_views)), strict=True
-    )
-    found = [
-        method.attribute(
-            x, b, additional_forward_args=(z,), n_steps=steps, internal_batch_size=batch_size
-        ).detach()
-        for x, b, z in batches
-    ]
-    return warn_zero_maps(torch.cat(found), "integrated gradients")
+    at_once = min(batch_size, images_that_fit(encoder, images.shape[1:], gradients=True))
+    # steps of a pass, fewer images in it where the memory runs out all the same
+    together = max(1, at_once // len(images))
+
+    def integrate(x: Tensor, b: Tensor, z: Tensor) -> Tensor:
+        options = dict(n_steps=steps, internal_batch_size=together * len(x))
+        return method.attribute(x, b, additional_forward_args=(z,), **options).detach()
+
+    columns = images.detach(), baselines, mean_views
+    found = in_batches(encoder, integrate, *columns, batch_size=at_once, gradients=True)
+    return warn_zero_maps(found, "integrated gradients")
 
 
 def smoothgrad(
@@ -149,16 +145,18 @@ def smoothgrad(
     Returns:
         ``(n, channels, height, width)``, ≥ 0.
     """
-    method = Saliency(score_function(encoder))
-    units = normal_draws(torch.arange(samples), images[0].numel(), seed)
+    check_images(images, mean_views)
+    units = normal_draws(torch.arange(samples, device=images.device), images[0].numel(), seed)
     offsets = (noise * units).to(images).reshape(samples, *images.shape[1:])
+    score = score_function(encoder)
 
-    def attribute(x: Tensor, z: Tensor) -> Tensor:
+    def mean_gradient(x: Tensor, z: Tensor) -> Tensor:
         total = torch.zeros_like(x)
-        for part in offsets.split(batch_size):
-            noisy, views = (x.detach() + part).requires_grad_(), z.expand(len(part), -1)
-            gradients = method.attribute(noisy, abs=False, additional_forward_args=(views,))
-            total += gradients.sum(0, keepdim=True)
+        for part in offsets.to(x).split(max(1, batch_size // len(x))):
+            noisy = (x[:, None] + part).flatten(0, 1).requires_grad_()
+            scores = score(noisy, z.repeat_interleave(len(part), 0))
+            total += torch.autograd.grad(scores.sum(), noisy)[0].unflatten(0, (len(x), -1)).sum(1)
         return (total / samples).abs()
 
-    return _in_batches(images, mean_views, 1, attribute)
+    options = dict(batch_size=max(1, batch_size // samples), copies=samples, gradients=True)
+    return in_batches(encoder, mean_gradient, images.detach(), mean_views, **options)

@@ -2,17 +2,18 @@
 an attribution."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
-from tqdm import tqdm
 
 from lib.attribution.checks import check_attribution, check_images
 from lib.attribution.invariance_score import invariance_score
 from lib.attribution.ranking import feature_count, importance_rank
+from lib.encoders.batches import Rows, in_batches
 from lib.encoders.encoder import Encoder
 
 Substrate = Literal["blurred", "mean"]
@@ -97,28 +98,31 @@ def insertion_deletion(
     check_attribution(attribution, images)
     if steps < 1:
         raise ValueError(f"expected at least one step, got {steps}")
-    rank, missing = importance_rank(attribution, indices, seed), substrate_image(images, substrate)
-    shares = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    rank = importance_rank(attribution, indices, seed)
+    fill = partial(substrate_image, substrate=substrate)
+    missing = in_batches(encoder, fill, images, batch_size=batch_size)
+    shares = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device=images.device)
     counts = torch.tensor(
         [feature_count(share, rank[0].numel()) for share in shares.tolist()], device=images.device
     )
     anchors = F.normalize(encoder.representations(images, batch_size), dim=1)
-    curves = []
-    pairs = torch.arange(2 * len(images) * len(counts)).split(batch_size)
-    for pair in tqdm(
-        pairs, desc=f"insertion and deletion on {encoder.name}", unit="batch", leave=False
-    ):
-        kind, image, step = (
-            pair // (len(images) * len(counts)),
-            pair // len(counts) % len(images),
-            pair % len(counts),
-        )
-        touched = rank[image] < counts[step].reshape(-1, 1, 1, 1)
-        shown = touched ^ (kind == 1).reshape(-1, 1, 1, 1).to(touched.device)
-        curves.append(
-            invariance_score(
-                encoder, torch.where(shown, images[image], missing[image]), anchors[image]
-            )
-        )
-    insertion, deletion = torch.cat(curves).reshape(2, len(images), len(counts))
+    pair = torch.arange(2 * len(images) * len(counts), device=images.device)
+    deleting, image, step = (
+        pair >= len(images) * len(counts),
+        pair // len(counts) % len(images),
+        pair % len(counts),
+    )
+
+    def score(x: Tensor, hidden: Tensor, anchor: Tensor, order: Tensor, count: Tensor, out: Tensor):
+        shown = (order < count[:, None, None, None]) ^ out[:, None, None, None]
+        return invariance_score(encoder, torch.where(shown, x, hidden), anchor)
+
+    columns = (
+        *(Rows(t, image) for t in (images, missing, anchors, rank)),
+        Rows(counts, step),
+        deleting,
+    )
+    desc = f"insertion and deletion on {encoder.name}"
+    curves = in_batches(encoder, score, *columns, batch_size=batch_size, desc=desc)
+    insertion, deletion = curves.reshape(2, len(images), len(counts))
     return InsertionDeletion(shares, insertion, deletion)

@@ -35,8 +35,12 @@ def rank_correlation(first: Tensor, second: Tensor, masks: Tensor | None) -> Ten
     for a, b, mask in pairs:
         a, b = a[mask], b[mask]
         constant = len(a) < 2 or (a == a[0]).all() or (b == b[0]).all()
-        found.append(float("nan") if constant else float(spearmanr(a.numpy(), b.numpy()).statistic))
-    return torch.tensor(found)
+        found.append(
+            float("nan")
+            if constant
+            else float(spearmanr(a.numpy(force=True), b.numpy(force=True)).statistic)
+        )
+    return torch.tensor(found, device=first.device)
 
 
 def structural_similarity(first: Tensor, second: Tensor, sigma: float = 1.5) -> Tensor:

@@ -11,12 +11,12 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from lib.attribution.checks import check_attribution, check_images
 from lib.attribution.invariance_score import invariance_score
 from lib.attribution.ranking import Unit, feature_count, importance_rank
 from lib.data.draws import draws
+from lib.encoders.batches import Rows, in_batches
 from lib.encoders.encoder import Encoder
 
 Strategy = Literal["important", "unimportant", "random"]
@@ -174,21 +174,30 @@ def mask_and_attack(
         if guide is encoder
         else F.normalize(guide.representations(images, batch_size), dim=1)
     )
-    scores = []
-    pairs = torch.arange(len(images) * len(rates)).split(batch_size)
-    for pair in tqdm(pairs, desc=f"attack on {encoder.name}", unit="batch", leave=False):
-        image, rate = pair // len(rates), pair % len(rates)
-        clean, attacked = images[image], order[image] >= protected_count[rate].reshape(-1, 1, 1, 1)
-        entries = clean[0].numel()
+
+    def score(
+        clean: Tensor, z: Tensor, guide_z: Tensor, rank: Tensor, count: Tensor, index: Tensor
+    ):
+        attacked, entries = rank >= count.reshape(-1, 1, 1, 1), clean[0].numel()
         # the first half orders random masks
-        u = draws(indices[image], 2 * entries, seed)[:, entries:].to(clean) * 2 - 1
+        u = draws(index, 2 * entries, seed)[:, entries:].to(clean) * 2 - 1
         u = u.reshape(clean.shape)
         if isinstance(attack, Attack):
-            x = perturb(guide, clean, guide_anchors[image], attacked, attack, u)
+            x = perturb(guide, clean, guide_z, attacked, attack, u)
         else:
             x = torch.where(
                 attacked, (clean + attack * torch.where(u < 0, -1.0, 1.0)).clamp(0, 1), clean
             )
         with torch.no_grad():
-            scores.append(invariance_score(encoder, x, anchors[image]))
-    return torch.cat(scores).reshape(len(images), len(rates))
+            return invariance_score(encoder, x, z)
+
+    pair = torch.arange(len(images) * len(rates), device=images.device)
+    image, rate = pair // len(rates), pair % len(rates)
+    columns = (
+        *(Rows(t, image) for t in (images, anchors, guide_anchors, order)),
+        Rows(protected_count, rate),
+        Rows(indices.to(images.device), image),
+    )
+    desc = f"attack on {encoder.name}"
+    scores = in_batches(encoder, score, *columns, batch_size=batch_size, gradients=True, desc=desc)
+    return scores.reshape(len(images), len(rates))

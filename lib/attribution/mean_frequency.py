@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lib.attribution.checks import check_attribution
+from lib.encoders.device import double
 
 
 def mean_frequency(attribution: Tensor) -> Tensor:
@@ -24,8 +25,11 @@ def mean_frequency(attribution: Tensor) -> Tensor:
     0.5
     """
     check_attribution(attribution, attribution)
-    summed = attribution.sum(1).double()
+    summed = double(attribution.sum(1))
     power = torch.fft.fft2(summed - summed.mean((1, 2), keepdim=True)).abs().square()
-    down, across = (torch.fft.fftfreq(side, dtype=torch.float64) for side in summed.shape[1:])
-    frequency = (down[:, None] ** 2 + across**2).sqrt().to(power.device)
-    return ((power * frequency).sum((1, 2)) / power.sum((1, 2))).to(attribution.dtype)
+    down, across = (
+        torch.fft.fftfreq(side, dtype=torch.float64, device=power.device)
+        for side in power.shape[1:]
+    )
+    frequency = (down[:, None] ** 2 + across**2).sqrt()
+    return ((power * frequency).sum((1, 2)) / power.sum((1, 2))).to(attribution)

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from lib.attribution.checks import check_images, warn_zero_maps
 from lib.attribution.gradient_methods import score_function
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder
+from lib.encoders.memory import images_that_fit
 
 
 @torch.no_grad()
@@ -53,11 +55,14 @@ def occlusion(
             f" {stride} and window {window}"
         )
     method = Occlusion(score_function(encoder))
-    found = [
-        method.attribute( x, (channels, window, window), (channels, stride, stride),
-        baselines=baseline, additional_forward_args=(z,), perturbations_per_eval=max(1,
-        batch_size // len(x)), ) for x, z in zip(images.split(batch_size),
-        mean_views.split(batch_size), strict=True)
-    ]  # fmt: skip
+    at_once = min(batch_size, images_that_fit(encoder, images.shape[1:], gradients=False))
+    together = max(1, at_once // len(images))
+
+    def cover(x: Tensor, z: Tensor) -> Tensor:
+        shapes = (channels, window, window), (channels, stride, stride)
+        options = dict(baselines=baseline, perturbations_per_eval=together)
+        return method.attribute(x, *shapes, additional_forward_args=(z,), **options)
+
+    found = in_batches(encoder, cover, images, mean_views, batch_size=at_once)
     # captum counts in single precision
-    return warn_zero_maps(torch.cat(found).to(images), "occlusion")
+    return warn_zero_maps(found.to(images), "occlusion")

@@ -3,10 +3,10 @@
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-from tqdm import tqdm
 
 from lib.attribution.checks import check_images
 from lib.attribution.invariance_score import invariance_score
+from lib.encoders.batches import Rows, in_batches
 from lib.encoders.encoder import Encoder
 
 
@@ -79,16 +79,17 @@ def relax(
             f"expected at least one mask and one cell, got {count} masks and {cells} cells"
         )
     masks = smooth_masks(count, tuple(images.shape[2:]), seed, cells).to(images)
-    scores = []
-    for pair in tqdm(
-        torch.arange(len(images) * count).split(batch_size),
+    pair = torch.arange(len(images) * count, device=images.device)
+    image, mask = pair // count, pair % count
+    scores = in_batches(
+        encoder,
+        lambda x, m, z: invariance_score(encoder, x * m, z),
+        Rows(images, image),
+        Rows(masks, mask),
+        Rows(mean_views, image),
+        batch_size=batch_size,
         desc=f"RELAX of {encoder.name}",
-        unit="batch",
-        leave=False,
-    ):
-        image, mask = pair // count, pair % count
-        scores.append(invariance_score(encoder, images[image] * masks[mask], mean_views[image]))
-    scores = torch.cat(scores).reshape(len(images), count)
+    ).reshape(len(images), count)
     shown = masks.flatten(1)
     weighted = scores @ shown / shown.sum(0).clamp(min=torch.finfo(shown.dtype).tiny)
     return weighted.reshape(len(images), 1, *images.shape[2:]).expand_as(images)

@@ -10,10 +10,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lib.attribution.checks import check_images, warn_zero_maps
 from lib.attribution.invariance_score import invariance_score
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder
 
 StepRule = Literal["pixel", "sign", "gradient"]
@@ -147,11 +147,8 @@ def ssla(
     check_images(images, mean_views)
     images = images.detach()
     size = 16 / 255 / steps if step_size is None else step_size
-    batches = zip(
-        tqdm(images.split(batch_size), desc=f"SSLA of {encoder.name}", unit="batch", leave=False),
-        mean_views.split(batch_size),
-        strict=True,
-    )
-    results = [_path(encoder, x, z, steps, step_rule, size, epsilon) for x, z in batches]
-    attribution = warn_zero_maps(torch.cat([r.attribution for r in results]), "SSLA")
-    return SSLAResult(attribution, torch.cat([r.scores for r in results]))
+    path = lambda x, z: _path(encoder, x, z, steps, step_rule, size, epsilon)  # noqa: E731
+    options = dict(batch_size=batch_size, gradients=True, desc=f"SSLA of {encoder.name}")
+    result = in_batches(encoder, path, images, mean_views, **options)
+    warn_zero_maps(result.attribution, "SSLA")
+    return result

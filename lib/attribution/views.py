@@ -5,16 +5,17 @@ the same in any batch.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-from tqdm import tqdm
 
 from lib.attribution.checks import check_images
 from lib.attribution.invariance_score import mean_view
 from lib.data.draws import draws
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder
 from lib.pretrain.augment import (
     color_jitter,
@@ -99,7 +100,10 @@ def masked_representations(encoder: Encoder, images: Tensor, masks: Tensor) -> T
         _module: torch.nn.Module, _inputs: tuple[Tensor, ...], tokens: Tensor
     ) -> Tensor:
         prefix, patches = tokens[:, : encoder.prefix_tokens], tokens[:, encoder.prefix_tokens :]
-        return torch.cat([prefix, patches[~masks].reshape(len(tokens), -1, tokens.shape[2])], dim=1)
+        return torch.cat(
+            [prefix, patches[~masks.to(tokens.device)].reshape(len(tokens), -1, tokens.shape[2])],
+            dim=1,
+        )
 
     hook = patch_drop.register_forward_hook(keep_visible)
     try:
@@ -139,20 +143,15 @@ def draw_mean_views(
     if variation not in ("augmentations", "masks"):
         raise ValueError(f"variation is 'augmentations' or 'masks', got {variation!r}")
     _check(images, indices, count)
-    size = max(1, batch_size // count)
-    means = []
-    for batch, index in zip(
-        tqdm(images.split(size), desc=f"views of {encoder.name}", unit="batch", leave=False),
-        indices.split(size),
-        strict=True,
-    ):
+
+    def mean(batch: Tensor, index: Tensor) -> Tensor:
         if variation == "augmentations":
-            means.append(
-                mean_view(encoder, augmented_views(batch, index, count, seed, blur), batch_size)
-            )
-        else:
-            means.append(_mean_masked(encoder, batch, index, count, seed, mask_rate, batch_size))
-    return torch.cat(means)
+            return mean_view(encoder, augmented_views(batch, index, count, seed, blur), batch_size)
+        return _mean_masked(encoder, batch, index, count, seed, mask_rate, batch_size)
+
+    columns, size = (images, indices.to(images.device)), max(1, batch_size // count)
+    options = dict(batch_size=size, copies=count, desc=f"views of {encoder.name}")
+    return in_batches(encoder, mean, *columns, **options)
 
 
 def _mean_masked(
@@ -168,19 +167,16 @@ def _mean_masked(
         raise TypeError(
             f"{encoder.name} is a {type(encoder.model).__name__}: it has no patches to mask"
         )
-    masks = torch.cat(
+    drawn = torch.cat(
         [
             block_mask(count, encoder.grid(images), mask_rate, generator, block=1)
             for generator in _generators(indices, seed)
         ]
     )
+    masks = drawn.to(images.device)
     repeated = images.repeat_interleave(count, 0)
-    z = torch.cat(
-        [
-            masked_representations(encoder, x, m)
-            for x, m in zip(repeated.split(batch_size), masks.split(batch_size), strict=True)
-        ]
-    )
+    represented = partial(masked_representations, encoder)
+    z = in_batches(encoder, represented, repeated, masks, batch_size=batch_size)
     return F.normalize(z, dim=1).unflatten(0, (len(images), count)).mean(1)
 
 

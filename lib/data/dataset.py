@@ -4,7 +4,7 @@ images."""
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from lib.data.fashion import load_fashion
 from lib.data.folder import folder_samples, load_cifar10
 from lib.data.imagenette import IMAGENETTE_SIDE, load_imagenette
-from lib.data.images import Images, drawn
+from lib.data.images import Images, as_floats, drawn
 from lib.data.read_image import read_image
 
 Split = Literal["train", "test"]
@@ -26,7 +26,8 @@ FOLDER_SIDE = 224
 
 @dataclass(frozen=True)
 class FolderImages:
-    """One split of a folder of images, which stay in their files until some are asked for.
+    """Images of a folder, which stay in their files until they are asked for: slices are read
+    anew and not kept, so that any number of images takes the memory of one batch.
 
     Attributes:
         files: one path an image, in a fixed random order, so that the first n hold every class.
@@ -43,18 +44,43 @@ class FolderImages:
     def __len__(self) -> int:
         return len(self.files)
 
-    def subset(self, indices: Tensor) -> Images:
-        """The images at ``indices`` ``(m,)``, read now: RGB, the shorter side resized to 224 px,
-        the centre cropped."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            waiting = pool.map(
-                lambda i: read_image(self.files[i], FOLDER_SIDE, 3), indices.tolist()
-            )
-            read = list(tqdm(waiting, "images", total=len(indices), leave=False, mininterval=10))
-        return Images(torch.stack(read), self.labels[indices], None, self.classes)
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Images, channels, height and width."""
+        return len(self), 3, FOLDER_SIDE, FOLDER_SIDE
 
-    def sample(self, n: int, seed: int = 0) -> Images:
-        """``n`` images drawn without replacement, read now.
+    def __getitem__(self, rows: slice) -> Tensor:
+        """Bytes ``(m, 3, 224, 224)`` of some images, read now: RGB, the shorter side resized to
+        224 px, the centre cropped; 16 bits are rounded to 8."""
+        files = self.files[rows]
+        pixels = torch.empty(len(files), *self.shape[1:], dtype=torch.uint8)
+
+        def read(row: int) -> None:
+            pixels[row] = (read_image(files[row], FOLDER_SIDE, 3) * 255).round().byte()
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            waiting = pool.map(read, range(len(files)))
+            for _ in tqdm(waiting, "images", total=len(files), leave=False, mininterval=10):
+                pass
+        return pixels
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """Bytes of all images, read once."""
+        return self[:]
+
+    @property
+    def images(self) -> Tensor:
+        """All images as floats in [0, 1]: four times the memory of :attr:`pixels`."""
+        return as_floats(self.pixels)
+
+    def subset(self, indices: Tensor) -> "FolderImages":
+        """The images at ``indices`` ``(m,)``, in that order."""
+        files = tuple(self.files[i] for i in indices.tolist())
+        return FolderImages(files, self.labels[indices], self.classes)
+
+    def sample(self, n: int, seed: int = 0) -> "FolderImages":
+        """``n`` images drawn without replacement.
 
         Raises:
             ValueError: more images asked for than there are.

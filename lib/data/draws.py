@@ -33,7 +33,7 @@ def draws(indices: Tensor, count: int, seed: int) -> Tensor:
         seed: any integer.
 
     Returns:
-        ``(n, count)`` float32 in [0, 1).
+        ``(n, count)`` float32 in [0, 1), on the CPU, so that they are the same bits for any device.
 
     Raises:
         ValueError: indices that are not a vector of integers, a negative count.
@@ -47,7 +47,7 @@ def draws(indices: Tensor, count: int, seed: int) -> Tensor:
         )
     if count < 0:
         raise ValueError(f"expected a count of at least 0, got {count}")
-    index = indices.numpy().astype(np.int64).view(np.uint64)
+    index = indices.numpy(force=True).astype(np.int64).view(np.uint64)
     image = _splitmix64(_splitmix64(np.array([seed % 2**64], np.uint64)) ^ index)
     bits = _splitmix64(image[:, None] + np.arange(count, dtype=np.uint64) * _GOLDEN)
     uniform = (bits >> np.uint64(40)).astype(np.float32) / np.float32(2**24)

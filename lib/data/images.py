@@ -30,13 +30,11 @@ class Images:
     def subset(self, indices: Tensor) -> "Images":
         """The images at ``indices`` ``(m,)``, in that order."""
         masks = None if self.masks is None else self.masks[indices]
-        images = self.images[indices]
-        return Images(
-            images.float() / 255 if images.dtype == torch.uint8 else images,
-            self.labels[indices],
-            masks,
-            self.classes,
-        )
+        return Images(as_floats(self.images[indices]), self.labels[indices], masks, self.classes)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        """Pixels of some images, as they are held."""
+        return self.images[rows]
 
     def sample(self, n: int, seed: int = 0) -> "Images":
         """``n`` images drawn without replacement.
@@ -45,6 +43,15 @@ class Images:
             ValueError: more images asked for than there are.
         """
         return self.subset(drawn(len(self), n, seed))
+
+
+def as_floats(pixels: Tensor) -> Tensor:
+    """Bytes as floats in [0, 1]; floats as they are.
+
+    >>> as_floats(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
+    [0.0, 0.20000000298023224, 1.0]
+    """
+    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
 
 
 def drawn(total: int, n: int, seed: int) -> Tensor:

@@ -7,7 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms.functional import rgb_to_grayscale
 
+from lib.data.images import as_floats
+from lib.encoders.batches import in_batches
 from lib.encoders.card import POOLINGS
+from lib.encoders.device import products
 from lib.encoders.observe import Block, observe_blocks
 
 # timm's modules of models that attend over all patches in every block
@@ -16,6 +19,8 @@ PLAIN = ("vision_transformer", "vision_transformer_relpos", "deit", "beit", "eva
 
 class Encoder:
     """A frozen encoder that takes images in [0, 1]; normalisation and pooling are inside.
+
+    It computes on the device of its model, and what it returns is where the images are.
 
     Args:
         model: timm model: a ``VisionTransformer`` (or one that keeps its block layout), or a
@@ -50,11 +55,19 @@ class Encoder:
             torch.tensor(std).reshape(1, -1, 1, 1),
         )
         self.pooling, self.name, self.family, self.input_size = pooling, name, family, input_size
+        # (shape of an image, with gradients) -> bytes of a pass
+        self.passes: dict[tuple[tuple[int, ...], bool], int] = {}
 
     def holding(self, model: nn.Module) -> "Encoder":
         """The same adapter around another model."""
         mean, std = self.mean.flatten().tolist(), self.std.flatten().tolist()
         return Encoder(model, mean, std, self.pooling, self.name, self.family, self.input_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is, and so where it computes."""
+        held = next(iter((*self.model.parameters(), *self.model.buffers())), None)
+        return torch.device("cpu") if held is None else held.device
 
     @property
     def depth(self) -> int:
@@ -85,7 +98,7 @@ class Encoder:
         return height // self.patch_size, width // self.patch_size
 
     def fit(self, images: Tensor) -> Tensor:
-        """Images as the model takes them, still in [0, 1]: resized to ``input_size``; grey ones
+        """Images, floats or bytes, as the model takes them, in [0, 1]: resized to ``input_size``; grey ones
         repeated for a colour model, colours made grey for a grey one.
 
         Raises:
@@ -96,6 +109,7 @@ class Encoder:
             raise ValueError(
                 f"expected images (batch, channels, height, width), got shape {tuple(images.shape)}"
             )
+        images = as_floats(images)
         low, high = images.detach().aminmax()
         if not (low >= 0 and high <= 1):  # also refuses NaN
             raise ValueError(f"expected images in [0, 1], got values from {low:.4g} to {high:.4g}")
@@ -123,28 +137,29 @@ class Encoder:
     def __call__(self, images: Tensor) -> Tensor:
         """Representation ``(batch, width)`` of images ``(batch, channels, height, width)`` in [0,
         1]."""
-        return represent(self.model, self.normalise(images), self.pooling)
+        normalised = self.normalise(images.to(self.device))
+        return represent(self.model, normalised, self.pooling).to(images.device)
 
     @torch.no_grad()
-    def representations(self, images: Tensor, batch_size: int = 256) -> Tensor:
-        """Representations of many images, batch by batch, without gradients."""
-        return torch.cat([self(batch) for batch in images.split(batch_size)])
+    def representations(
+        self, images: Tensor, batch_size: int = 256, precision: str = "exact"
+    ) -> Tensor:
+        """Representations of many images, batch by batch, without gradients; see
+        :mod:`lib.encoders.device` for the precision."""
+        with products(self.device, precision):
+            return in_batches(self, self, images, batch_size=batch_size)
 
     @torch.no_grad()
     def patch_tokens(self, images: Tensor, batch_size: int = 256) -> Tensor:
         """Patch tokens ``(n, patches, width)`` after the final norm, row by row, batch by batch,
         without gradients."""
-        return torch.cat(
-            [
-                final_patch_tokens(self.model, self.normalise(batch))
-                for batch in images.split(batch_size)
-            ]
-        )
+        tokens = lambda batch: final_patch_tokens(self.model, self.normalise(batch))  # noqa: E731
+        return in_batches(self, tokens, images, batch_size=batch_size)
 
     @torch.no_grad()
     def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor:
-        """One forward pass that hands every block to ``look``, then forgets it; returns the
-        representation.
+        """One forward pass that hands every block to ``look``, on the encoder's device, then forgets
+        it; returns the representation.
 
         Raises:
             TypeError: the model has no blocks with an attention map.
@@ -158,7 +173,7 @@ class Encoder:
             blocks,
             prefix_tokens,
             look,
-            lambda: self(images),
+            lambda: self(images.to(self.device)).to(images.device),
             f"{self.name} ({type(self.model).__name__})",
         )
 

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.encoders.device import double
+
 
 def nearest_neighbours(bank: Tensor, queries: Tensor, k: int) -> Tensor:
     """Indices ``(n, k)`` of the k bank items ``(m, features)`` most cosine-similar to each query
@@ -17,14 +19,14 @@ def nearest_neighbours(bank: Tensor, queries: Tensor, k: int) -> Tensor:
     """
     if not 1 <= k <= len(bank):
         raise ValueError(f"k is between 1 and the bank's {len(bank)} items, got {k}")
-    bank = F.normalize(bank.double(), dim=1)
-    earlier = torch.arange(len(bank) - 1, -1, -1)
+    bank = F.normalize(double(bank), dim=1)
+    earlier = torch.arange(len(bank) - 1, -1, -1, device=bank.device)
     found = []
-    for chunk in queries.double().split(1024):
+    for chunk in double(queries).split(1024):
         cosine = F.normalize(chunk, dim=1) @ bank.T
         distinct = (cosine * 1e6).round().long() * len(bank) + earlier  # no two are equal
         found.append(distinct.topk(k, dim=1).indices)
-    return torch.cat(found)
+    return torch.cat(found).to(queries.device)
 
 
 def knn_accuracy(

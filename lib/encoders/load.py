@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lib.encoders.architecture import build
 from lib.encoders.card import CHECKPOINTS, Card, read_card
+from lib.encoders.device import be_exact, chosen_device
 from lib.encoders.encoder import Encoder
 from lib.encoders.exact_init import ExactInit
 
@@ -72,6 +73,13 @@ def channels_of(model: nn.Module) -> int:
     return next(tensor for tensor in model.parameters() if tensor.ndim == 4).shape[1]
 
 
+def placed(model: nn.Module) -> nn.Module:
+    """The model on the chosen device, which from now on computes exactly unless told otherwise; see
+    :mod:`lib.encoders.device`."""
+    be_exact()
+    return model.to(chosen_device(), memory_format=FAST_LAYOUT)
+
+
 def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
     """The encoder of a card, such as ``"fashion/moco-v3-s"``.
 
@@ -104,7 +112,7 @@ def load_encoder(name: str, root: Path = CHECKPOINTS) -> Encoder:
             f" {layout}"
         )
     return Encoder(
-        model.to(memory_format=FAST_LAYOUT),
+        placed(model),
         card.mean,
         card.std,
         card.pooling,
@@ -123,7 +131,7 @@ def random_encoder(card: Card, seed: int = 0) -> Encoder:
     with ExactInit(seed):
         model = build(card.architecture, card.arguments)
     return Encoder(
-        model.to(memory_format=FAST_LAYOUT),
+        placed(model),
         card.mean,
         card.std,
         card.pooling,

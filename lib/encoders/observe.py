@@ -5,8 +5,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from timm.layers import Attention
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 Result = TypeVar("Result")
 
@@ -21,6 +23,7 @@ class Block:
         tokens_in, tokens_attended, tokens_out: ``(batch, tokens, width)``, the residual stream
             before the block, after its self-attention, and after its MLP.
         attention: ``(batch, heads, tokens, tokens)``, rows are queries and sum to 1.
+        logits: of that shape, of which it is the softmax; None where they were not seen.
         head_outputs: ``(batch, heads, tokens, width / heads)``, attention times values, before the
             heads are mixed.
     """
@@ -32,6 +35,20 @@ class Block:
     tokens_out: Tensor
     attention: Tensor
     head_outputs: Tensor
+    logits: Tensor | None = None
+
+
+class _Softmax(TorchFunctionMode):
+    """Notes what the last softmax was taken of: attention modules name no other place for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.taken_of: Tensor | None = None
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in (Tensor.softmax, torch.softmax):
+            self.taken_of = args[0]
+        return function(*args, **(kwargs or {}))
 
 
 def observe_blocks(
@@ -86,18 +103,25 @@ def observe_blocks(
                     output,
                     maps.pop(),
                     head_outputs,
+                    seen.pop("logits", None),
                 )
             )
 
         return hook
 
+    softmax = _Softmax()
+
+    def keep(attention: Tensor) -> None:
+        maps.append(attention)
+        logits, softmax.taken_of = softmax.taken_of, None
+        if logits is not None and logits.shape == attention.shape:
+            seen.update(logits=logits)
+
     with ExitStack() as stack:
         stack.enter_context(unfused(block.attn for block in blocks))
         for index, block in enumerate(blocks, start=1):
             handles = [
-                block.attn.attn_drop.register_forward_pre_hook(
-                    lambda _, inputs: maps.append(inputs[0])
-                ),
+                block.attn.attn_drop.register_forward_pre_hook(lambda _, inputs: keep(inputs[0])),
                 block.attn.proj.register_forward_pre_hook(
                     lambda _, inputs: seen.update(mixed=inputs[0])
                 ),
@@ -108,6 +132,7 @@ def observe_blocks(
             ]
             for handle in handles:
                 stack.callback(handle.remove)
+        stack.enter_context(softmax)
         return run()
 
 

@@ -10,6 +10,7 @@ import torch
 
 from lib.encoders.architecture import WIDTHS
 from lib.encoders.card import CHECKPOINTS, Card, file_sha256, write_card
+from lib.encoders.device import chosen_device
 from lib.encoders.load import token_layout
 from lib.pretrain.methods import (
     METHODS,
@@ -138,6 +139,7 @@ def main() -> None:
     else:
         encoder, architecture, model_arguments = timm_encoder(arguments.arch, method.needs_vit)
     try:
+        chosen_device()
         if arguments.data is None:
             source = fashion_source()
         else:

@@ -16,11 +16,15 @@ from torch import Generator, Tensor, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
+from lib.encoders.device import chosen_device
+
 
 def start() -> torch.device:
     """Join the other processes that torchrun started, if any; returns the device to train on."""
     local = int(os.environ.get("LOCAL_RANK", 0))
-    device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+    device = chosen_device()
+    if device == torch.device("cuda"):  # no number: one for each process
+        device = torch.device("cuda", local)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return device

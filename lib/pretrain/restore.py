@@ -10,6 +10,7 @@ from torch import Tensor
 from lib.encoders.architecture import build
 from lib.encoders.card import CHECKPOINTS, read_card
 from lib.encoders.encoder import Encoder
+from lib.encoders.device import chosen_device
 from lib.encoders.load import load_encoder, load_tensors
 from lib.encoders.observe import Block, observe_blocks
 from lib.pretrain.mae import MAE
@@ -47,7 +48,7 @@ def restore(name: str, root: Path = CHECKPOINTS) -> SimMIM | MAE:
         model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ValueError(f"{name} does not fit {card.method}: {error}") from error
-    return model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False).to(chosen_device())
 
 
 def draw_mask(model: SimMIM | MAE, images: int, mask_rate: float, seed: int) -> Tensor:
@@ -91,10 +92,10 @@ def reconstruct(
         two tensors of images as the model takes them: masked patches grey, and masked patches
         filled in; visible patches are the image's own.
     """
-    model, encoder = restore(name, root), load_encoder(name, root)
+    model, encoder, home = restore(name, root), load_encoder(name, root), images.device
     mask, images = (
-        draw_mask(model, len(images), model.mask_rate, seed),
-        on_grid(model, encoder.fit(images)),
+        draw_mask(model, len(images), model.mask_rate, seed).to(encoder.device),
+        on_grid(model, encoder.fit(images.to(encoder.device))),
     )
     patches = patchify(images, model.patch_size)
     predicted = model.reconstruct(encoder.normalise(images), mask)
@@ -103,14 +104,14 @@ def reconstruct(
             2, keepdim=True
         )
     else:
-        filled = unscale(predicted, encoder.mean.flatten(), encoder.std.flatten())
+        scale = (values.flatten().to(predicted) for values in (encoder.mean, encoder.std))
+        filled = unscale(predicted, *scale)
     seen, whole = (
         torch.where(mask[..., None], other, patches).clamp(0, 1)
         for other in (torch.tensor(0.5), filled)
     )
-    return unpatchify(seen, model.patch_size, model.grid), unpatchify(
-        whole, model.patch_size, model.grid
-    )
+    seen, whole = (unpatchify(p, model.patch_size, model.grid).to(home) for p in (seen, whole))
+    return seen, whole
 
 
 def unscale(patches: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -149,11 +150,17 @@ class MAEDecoder:
         )
         self.depth = len(model.decoder.blocks)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.encoder.device
+
     @torch.no_grad()
     def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor:
         """Predicted patches of images ``(n, channels, height, width)`` in [0, 1]; every decoder
         block is handed to ``look``."""
-        mask = draw_mask(self.model, len(images), self.mask_rate, self.seed)
+        images = images.to(self.device)
+        mask = draw_mask(self.model, len(images), self.mask_rate, self.seed).to(self.device)
         tokens = self.model.encode(
             self.encoder.normalise(on_grid(self.model, self.encoder.fit(images))), mask
         )

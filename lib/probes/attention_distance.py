@@ -1,19 +1,20 @@
 """How far, in pixels, a query looks."""
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
+from lib.encoders.device import double
 from lib.probes.patch_attention import check_attention
 
 
-@lru_cache(maxsize=8)
-def patch_distances(grid: tuple[int, int], patch_size: float) -> Tensor:
+def patch_distances(grid: tuple[int, int], patch_size: float, like: Tensor | None = None) -> Tensor:
     """Euclidean distances between patch centres, in pixels: ``(patches, patches)``, patches row by
-    row."""
-    row, column = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
-    centres = torch.stack([row.flatten(), column.flatten()], dim=1).double()
+    row; where ``like`` is, on the CPU if there is none."""
+    where = None if like is None else like.device
+    row, column = torch.meshgrid(
+        *(torch.arange(side, device=where) for side in grid), indexing="ij"
+    )
+    centres = double(torch.stack([row.flatten(), column.flatten()], dim=1))
     return patch_size * torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -47,7 +48,7 @@ def attention_distance(attention: Tensor, grid: tuple[int, int], patch_size: flo
             f"a grid of {grid[0]} × {grid[1]} has {grid[0] * grid[1]} patches, the attention has"
             f" {patches}"
         )
-    distances = patch_distances(tuple(grid), patch_size).to(attention)
+    distances = patch_distances(grid, patch_size, attention).to(attention)
     return attention.flatten(2) @ distances.flatten() / patches
 
 
@@ -57,4 +58,4 @@ def uniform_attention_distance(grid: tuple[int, int], patch_size: float) -> floa
     >>> round(uniform_attention_distance((14, 14), 16), 1)
     116.5
     """
-    return patch_distances(tuple(grid), patch_size).mean().item()
+    return patch_distances(grid, patch_size).mean().item()

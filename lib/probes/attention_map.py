@@ -34,7 +34,7 @@ def attention_maps(encoder: Encoder, image: Tensor, queries: Sequence[tuple[int,
                 f"a query is a (row, column) on the grid of {rows} × {columns} patches, got ({row},"
                 f" {column})"
             )
-    index = [row * columns + column for row, column in queries]
+    index = torch.tensor([row * columns + column for row, column in queries], device=encoder.device)
     maps: list[Tensor] = []
 
     def look(block: Block) -> None:
@@ -42,4 +42,4 @@ def attention_maps(encoder: Encoder, image: Tensor, queries: Sequence[tuple[int,
         maps.append(attention[index].reshape(len(index), rows, columns))
 
     encoder.observe(image[None], look)
-    return torch.stack(maps)
+    return torch.stack(maps).to(image.device)

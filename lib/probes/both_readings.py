@@ -15,7 +15,7 @@ def both_readings(
     """Correctness ``(m,)`` on test images of a linear probe and after fine-tuning, each on the
     first ``labels`` training images; see
     :func:`lib.probes.fine_tuned.tuned_correct`."""
-    known, asked = (representations(encoder, split.images) for split in (train, test))
+    known, asked = (representations(encoder, split) for split in (train, test))
     probe = linear_probe(known[:labels], train.labels[:labels], asked, test.labels)
     return {
         "linear probe": probe,

@@ -24,7 +24,6 @@ def block_probes(grid: tuple[int, int], patch_size: int) -> dict[str, OfBlock]:
     similarity and shift by image (Figs. 5 and 6)."""
     of_attention = {
         "attention distance": partial(attention_distance, grid=grid, patch_size=patch_size),
-        "normalised mutual information": normalized_mutual_information,
         "query similarity": query_similarity,
         "local attention": partial(local_attention, grid=grid),
         "key entropy": key_entropy,
@@ -53,9 +52,13 @@ def block_probes(grid: tuple[int, int], patch_size: int) -> dict[str, OfBlock]:
     def by_image(block: Block, statistic) -> Tensor:
         return statistic(block)[:, None]
 
-    return {n: partial(attend, statistic=f) for n, f in of_attention.items()} | {
-        n: partial(by_image, statistic=f) for n, f in of_image.items()
-    }
+    mutual = lambda b: normalized_mutual_information(b.attention, b.logits)  # noqa: E731
+    found = {n: partial(attend, statistic=f) for n, f in of_attention.items()}
+    return (
+        found
+        | {"normalised mutual information": mutual}
+        | {n: partial(by_image, statistic=f) for n, f in of_image.items()}
+    )
 
 
 def token_probes(grid: tuple[int, int]) -> dict[str, OfTokens]:

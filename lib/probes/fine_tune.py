@@ -8,6 +8,8 @@ from timm.optim import param_groups_layer_decay
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
+from lib.data.images import as_floats
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder, final_patch_tokens, represent
 from lib.pretrain.recipe import Recipe, batch_indices, seeded
 
@@ -33,6 +35,7 @@ class FineTuned(nn.Module):
         self.standardise = nn.BatchNorm1d(self.model.num_features, affine=False)
         # timm's, so that layer-wise decay counts it as the last layer
         self.model.reset_classifier(classes)
+        self.standardise.to(self.encoder.device), self.model.to(self.encoder.device)
         self.head = self.model.get_classifier()
         nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
 
@@ -49,13 +52,14 @@ class FineTuned(nn.Module):
     @torch.no_grad()
     def predict(self, images: Tensor, batch_size: int = 256) -> Tensor:
         """Most likely classes ``(n,)``, or ``(n, patches)``."""
-        return torch.cat([self(batch).argmax(-1) for batch in images.split(batch_size)])
+        decide = lambda batch: self(batch).argmax(-1)  # noqa: E731
+        return in_batches(self.encoder, decide, images, batch_size=batch_size)
 
 
 def flip(images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """Mirror a random half of the images left to right, and with them labels ``(n, down,
     across)``."""
-    chosen = torch.rand(len(images), generator=generator) < 0.5
+    chosen = torch.rand(len(images), generator=generator).to(images.device) < 0.5
     where = lambda mirrored, plain: torch.where(
         chosen.reshape(-1, *[1] * (plain.ndim - 1)), mirrored, plain
     )  # noqa: E731
@@ -68,12 +72,13 @@ def shift(images: Tensor, generator: Generator, pixels: int = 2) -> Tensor:
     """Shift each image by up to some whole pixels in each direction, drawn uniformly; the pixels at
     the edges are repeated."""
     n, _, height, width = images.shape
-    offset = torch.randint(-pixels, pixels + 1, (2, n, 1), generator=generator)
+    offset = torch.randint(-pixels, pixels + 1, (2, n, 1), generator=generator).to(images.device)
     rows, columns = (
-        (torch.arange(size) + offset[axis]).clamp(0, size - 1)
+        (torch.arange(size, device=images.device) + offset[axis]).clamp(0, size - 1)
         for axis, size in enumerate((height, width))
     )
-    return images[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(
+    image = torch.arange(n, device=images.device)
+    return images[image[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(
         0, 3, 1, 2
     )
 
@@ -101,7 +106,7 @@ def fit_fine_tuned(
     al. 2022).
 
     Args:
-        images: ``(n, channels, height, width)`` in [0, 1].
+        images: ``(n, channels, height, width)`` in [0, 1], or bytes.
         labels: ``(n,)`` class of each image, or ``(n, down, across)`` class of each patch.
         epochs: passes over the images; there are max(least_steps, epochs · n / batch size) steps.
         least_steps: for few images.
@@ -148,7 +153,10 @@ def fit_fine_tuned(
                 batch_indices(step, batch_size, len(images), seed),
                 seeded(seed, 1, step),
             )
-            batch, targets = flip(images[chosen], labels[chosen], generator)
+            batch, targets = (
+                t.to(encoder.device)
+                for t in flip(as_floats(images[chosen]), labels[chosen], generator)
+            )
             logits = tuned(batch if tuned.per_patch else shift(batch, generator))
             optimizer.zero_grad()
             F.cross_entropy(logits.flatten(0, -2), targets.flatten()).backward()

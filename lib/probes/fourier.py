@@ -1,10 +1,11 @@
 """Which spatial frequencies a feature map carries."""
 
-from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from lib.encoders.device import double
 
 Convention = Literal["official", "nyquist"]
 
@@ -18,18 +19,13 @@ def official_frequencies(side: int) -> int:
     return (side + 1) // 2
 
 
-@lru_cache(maxsize=8)
-def _diagonal_waves(side: int, frequencies: int) -> Tensor:
+def _diagonal_waves(side: int, frequencies: int, like: Tensor) -> Tensor:
     """Cosines, then sines, of 2π f (row + column) / N: what the diagonal of the Fourier transform
     sums tokens with, ``(2 · frequencies, patches)``."""
-    diagonal = torch.arange(side)[:, None] + torch.arange(side)
-    angle = (
-        2
-        * torch.pi
-        / side
-        * (torch.arange(frequencies)[:, None] * diagonal.flatten() % side).double()
-    )
-    return torch.cat([angle.cos(), angle.sin()])
+    place = torch.arange(side, device=like.device)
+    diagonal = (place[:, None] + place).flatten()
+    angle = 2 * torch.pi / side * double(place[:frequencies, None] * diagonal % side)
+    return torch.cat([angle.cos(), angle.sin()]).to(like)
 
 
 def relative_log_amplitude(
@@ -73,6 +69,6 @@ def relative_log_amplitude(
             f" {tuple(tokens.shape)}"
         )
     frequencies = side // 2 + 1 if convention == "nyquist" else official_frequencies(side)
-    real, imaginary = (_diagonal_waves(side, frequencies).to(tokens) @ tokens).chunk(2, dim=1)
+    real, imaginary = (_diagonal_waves(side, frequencies, tokens) @ tokens).chunk(2, dim=1)
     log_amplitude = (torch.hypot(real, imaginary) + 1e-6).log().mean(-1)
     return log_amplitude - log_amplitude[:, :1]

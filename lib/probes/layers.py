@@ -2,14 +2,16 @@
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from lib.data.dataset import FolderImages
+from lib.data.images import Images
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder
 from lib.encoders.observe import Block
 
 
 def layer_representations(
-    encoder: Encoder, images: Tensor, batch_size: int = 256
+    encoder: Encoder, images: Tensor | Images | FolderImages, batch_size: int = 256
 ) -> dict[str, Tensor]:
     """Mean patch token and class token of the residual stream, before the first block and after
     each.
@@ -19,7 +21,7 @@ def layer_representations(
 
     Args:
         encoder: a ViT.
-        images: ``(n, channels, height, width)`` in [0, 1].
+        images: ``(n, channels, height, width)``, floats in [0, 1] or bytes, in memory or in files.
         batch_size: images per forward pass.
 
     Returns:
@@ -30,33 +32,39 @@ def layer_representations(
     pools = {"mean patch token": lambda tokens: tokens[:, prefix:].mean(1)} | (
         {"class token": lambda tokens: tokens[:, 0]} if prefix else {}
     )
-    found: dict[str, list[Tensor]] = {name: [] for name in pools}
-    for batch in tqdm(images.split(batch_size), desc=encoder.name, unit="batch", leave=False):
-        depths: list[Tensor] = []
 
-        def look(block: Block, depths: list[Tensor] = depths) -> None:
-            depths.extend((block.tokens_in, block.tokens_out)[block.index > 1 :])
+    def pooled(batch: Tensor) -> dict[str, Tensor]:
+        found: dict[str, list[Tensor]] = {name: [] for name in pools}
+
+        def look(block: Block) -> None:
+            for tokens in (block.tokens_in, block.tokens_out)[block.index > 1 :]:
+                for name, pool in pools.items():
+                    found[name].append(pool(tokens))
 
         encoder.observe(batch, look)
-        for name, pool in pools.items():
-            found[name].append(torch.stack([pool(tokens) for tokens in depths], dim=1))
-    return {name: torch.cat(values) for name, values in found.items()}
+        return {name: torch.stack(depths, dim=1) for name, depths in found.items()}
+
+    return in_batches(encoder, pooled, images, batch_size=batch_size, desc=encoder.name)
 
 
 def _patch_tokens(
     encoder: Encoder, images: Tensor, block: int | None, *stages: str
-) -> list[Tensor]:
+) -> tuple[Tensor, ...]:
     wanted = encoder.depth if block is None else block
     if not 1 <= wanted <= encoder.depth:
         raise ValueError(f"{encoder.name} has blocks 1 to {encoder.depth}, got {wanted}")
-    found: list[Tensor] = []
 
-    def look(block: Block) -> None:
-        if block.index == wanted:
-            found.extend(getattr(block, stage)[:, block.prefix_tokens :] for stage in stages)
+    def tokens(batch: Tensor) -> tuple[Tensor, ...]:
+        found: list[Tensor] = []
 
-    encoder.observe(images, look)
-    return found
+        def look(block: Block) -> None:
+            if block.index == wanted:
+                found.extend(getattr(block, stage)[:, block.prefix_tokens :] for stage in stages)
+
+        encoder.observe(batch, look)
+        return tuple(found)
+
+    return in_batches(encoder, tokens, images, batch_size=256)
 
 
 def around_self_attention(

@@ -198,7 +198,7 @@ def fit_linear_probe(
     Raises:
         ValueError: fewer than 5 items or 2 classes, lengths that differ, features not finite.
     """
-    x, y = features.double().numpy(), labels.numpy()
+    x, y = features.double().numpy(force=True), labels.numpy(force=True)
     classes, codes = np.unique(y, return_inverse=True)
     if x.ndim != 2 or len(x) != len(y):
         raise ValueError(f"expected features (n, width) and n labels, got {x.shape} and {y.shape}")
@@ -213,7 +213,11 @@ def fit_linear_probe(
         mean, scale = x.mean(0), _scale(x, torch.finfo(features.dtype).eps)
         z, truth = _with_ones((x - mean) / scale), np.eye(len(classes))[codes]
         some = slice(CHOOSING)
-        group = None if groups is None else np.unique(groups.numpy()[some], return_inverse=True)[1]
+        group = (
+            None
+            if groups is None
+            else np.unique(groups.numpy(force=True)[some], return_inverse=True)[1]
+        )
         weights, strength = _choose(z[some], codes[some], truth[some], sorted(strengths), group)
         weights = _minimise(z, truth, strength, weights, _preconditioner(z, weights, strength))
     return LinearProbe(classes, mean, scale, weights, strength)
@@ -236,5 +240,7 @@ def linear_probe(
         ``(m,)`` float, 1 where the prediction is right, so that the caller can form means and
         intervals over images.
     """
-    predicted = fit_linear_probe(features, labels, strengths).predict(test_features.numpy())
-    return (predicted == test_labels.numpy()).astype(float)
+    predicted = fit_linear_probe(features, labels, strengths).predict(
+        test_features.numpy(force=True)
+    )
+    return (predicted == test_labels.numpy(force=True)).astype(float)

@@ -6,10 +6,13 @@ from torch import Tensor
 from lib.probes.patch_attention import check_attention
 
 
-def neighbourhood(grid: tuple[int, int], radius: int = 1) -> Tensor:
+def neighbourhood(grid: tuple[int, int], radius: int = 1, like: Tensor | None = None) -> Tensor:
     """``(patches, patches)`` bool: is the key at most ``radius`` rows and columns away from the
-    query?"""
-    row, column = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
+    query? It is where ``like`` is, on the CPU if there is none."""
+    where = None if like is None else like.device
+    row, column = torch.meshgrid(
+        *(torch.arange(side, device=where) for side in grid), indexing="ij"
+    )
     centres = torch.stack([row.flatten(), column.flatten()], dim=1)
     return (centres[:, None] - centres[None]).abs().amax(-1) <= radius
 
@@ -37,7 +40,7 @@ def local_attention(attention: Tensor, grid: tuple[int, int], radius: int = 1) -
     0.6049
     """
     check_attention(attention)
-    near = neighbourhood(tuple(grid), radius)
+    near = neighbourhood(grid, radius, attention)
     if len(near) != attention.shape[-1]:
         raise ValueError(
             f"a grid of {grid[0]} × {grid[1]} has {len(near)} patches, the attention has"

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from lib.data.dataset import FolderImages
+from lib.data.images import Images, as_floats
+from lib.encoders.batches import ahead
+from lib.encoders.device import chosen_precision
 from lib.encoders.encoder import Encoder
 from lib.kept.files import kept
 from lib.paths import ROOT
@@ -18,26 +22,34 @@ from lib.probes.stream import Observed, block_statistics
 BLOCK = 1000  # images
 
 
-def representations(encoder: Encoder | RawPixels, images: Tensor, root: Path = ROOT) -> Tensor:
+def representations(
+    encoder: Encoder | RawPixels, images: Tensor | Images | FolderImages, root: Path = ROOT
+) -> Tensor:
     """Representations ``(n, width)`` of images, or those kept from an earlier call.
 
     They are kept by blocks of 1,000 images: samples of one seed are the first images of one random
-    order, so a larger sample begins with the blocks of a smaller one.
+    order, so a larger sample begins with the blocks of a smaller one. One block is in memory, and
+    of images in files the next is read meanwhile.
 
     Args:
         encoder: any; raw pixels are not kept, they are there.
-        images, root: as for :func:`measure`.
+        images: ``(n, channels, height, width)``, floats in [0, 1] or bytes, in memory or in files.
+        root: as for :func:`measure`.
     """
     if isinstance(encoder, RawPixels):
         return encoder.representations(images)
     folder, label = root / "build" / "measured", encoder.name.rpartition("/")[2]
-    blocks = tqdm(images.split(BLOCK), desc=encoder.name, unit="block", leave=False)
-    parts = [kept(folder, label, _represent, encoder, block) for block in blocks]
+    # what is less exact is kept by itself
+    options = {"exact": {}, "fast": {"precision": "fast"}}[chosen_precision()]
+    starts = range(0, len(images), BLOCK)
+    read = ahead(as_floats(images[start : start + BLOCK]) for start in starts)
+    blocks = tqdm(read, desc=encoder.name, unit="block", total=len(starts), leave=False)
+    parts = [kept(folder, label, _represent, encoder, block, **options) for block in blocks]
     return torch.cat([part["representations"] for part in parts])
 
 
-def _represent(encoder: Encoder, images: Tensor) -> dict[str, Tensor]:
-    return {"representations": encoder.representations(images)}
+def _represent(encoder: Encoder, images: Tensor, precision: str = "exact") -> dict[str, Tensor]:
+    return {"representations": encoder.representations(images, precision=precision)}
 
 
 def measure(encoder: Encoder, images: Tensor, root: Path = ROOT) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lib.encoders.batches import in_batches
 from lib.encoders.encoder import Encoder, represent
 
 
@@ -25,13 +26,16 @@ def noisy_representations(
     Raises:
         ValueError: noise of another shape than the normalised images.
     """
-    parts = []
-    for batch, added in zip(images.split(batch_size), noise.split(batch_size), strict=True):
+    if len(images) != len(noise):
+        raise ValueError(f"expected noise for {len(images)} images, got for {len(noise)}")
+
+    def noisy(batch: Tensor, added: Tensor) -> Tensor:
         normalised = encoder.normalise(batch)
         if added.shape != normalised.shape:
             raise ValueError(
                 f"expected noise of the normalised images' shape {tuple(normalised.shape)}, got"
                 f" {tuple(added.shape)}"
             )
-        parts.append(represent(encoder.model, normalised + added, encoder.pooling))
-    return torch.cat(parts)
+        return represent(encoder.model, normalised + added, encoder.pooling)
+
+    return in_batches(encoder, noisy, images, noise, batch_size=batch_size)

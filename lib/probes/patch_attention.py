@@ -24,10 +24,16 @@ def patch_attention(attention: Tensor, prefix_tokens: int) -> Tensor:
     >>> patch_attention(attention, 1)[0, 0].tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
+    return patch_shares(attention, prefix_tokens)[0]
+
+
+def patch_shares(attention: Tensor, prefix_tokens: int) -> tuple[Tensor, bool]:
+    """:func:`patch_attention`, and whether every query attends to patch tokens; then its rows are
+    also the softmax of the logits among patch tokens."""
     patches = attention[:, :, prefix_tokens:, prefix_tokens:]
     mass = patches.sum(-1, keepdim=True)
-    shares = patches / mass
-    return shares if (mass > 0).all() else torch.where(mass > 0, shares, 1 / patches.shape[-1])
+    shares, whole = patches / mass, bool((mass > 0).all())
+    return shares if whole else torch.where(mass > 0, shares, 1 / patches.shape[-1]), whole
 
 
 def check_attention(attention: Tensor) -> None:

@@ -1,7 +1,11 @@
 """The images themselves as a representation: the reference that no encoder may fall below."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from lib.data.dataset import FolderImages
+from lib.data.images import Images, as_floats
 
 
 class RawPixels:
@@ -17,13 +21,15 @@ class RawPixels:
     def __init__(self, side: int = 28, patch_size: int = 4):
         self.side, self.patch_size = side, patch_size
 
-    def representations(self, images: Tensor) -> Tensor:
-        """Pixels ``(n, channels · side²)`` of images ``(n, channels, height, width)``.
+    def representations(self, images: Tensor | Images | FolderImages) -> Tensor:
+        """Pixels ``(n, channels · side²)`` of images ``(n, channels, height, width)``, in memory or
+        in files.
 
         >>> RawPixels(side=1).representations(Tensor([[[[0.0, 1.0], [0.0, 1.0]]]])).tolist()
         [[0.5]]
         """
-        return F.adaptive_avg_pool2d(images, self.side).flatten(1)
+        parts = (as_floats(images[i : i + 1000]) for i in range(0, len(images), 1000))
+        return torch.cat([F.adaptive_avg_pool2d(part, self.side).flatten(1) for part in parts])
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Patches (down, across) of images ``(n, channels, height, width)``."""

@@ -42,11 +42,11 @@ def frozen_segmentation(
     """
     _check(encoder, train), _check(encoder, test)
     tokens = encoder.patch_tokens(train.images)
-    mosaics = torch.arange(len(tokens)).repeat_interleave(tokens.shape[1])
+    mosaics = torch.arange(len(tokens), device=tokens.device).repeat_interleave(tokens.shape[1])
     probe = fit_linear_probe(tokens.flatten(0, 1), train.patch_labels.flatten(), groups=mosaics)
-    predicted = probe.predict(encoder.patch_tokens(test.images).flatten(0, 1).numpy())
+    predicted = probe.predict(encoder.patch_tokens(test.images).flatten(0, 1).numpy(force=True))
     return confusion_matrices(
-        predicted.reshape(test.patch_labels.shape), test.patch_labels.numpy(), classes
+        predicted.reshape(test.patch_labels.shape), test.patch_labels.numpy(force=True), classes
     )
 
 
@@ -60,5 +60,7 @@ def fine_tuned_segmentation(
         test.images
     )
     return confusion_matrices(
-        predicted.reshape(test.patch_labels.shape).numpy(), test.patch_labels.numpy(), classes
+        predicted.reshape(test.patch_labels.shape).numpy(force=True),
+        test.patch_labels.numpy(force=True),
+        classes,
     )

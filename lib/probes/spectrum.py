@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lib.encoders.device import double
+
 
 def _log_eigenvalues(vectors: Tensor) -> Tensor:
     """Natural logs of the eigenvalues of the covariance of ``(…, n, width)``, largest first, the
@@ -16,14 +18,14 @@ def _log_eigenvalues(vectors: Tensor) -> Tensor:
     n, width = vectors.shape[-2:]
     if n < 2:
         raise ValueError(f"a covariance needs at least 2 vectors, got {n}")
-    exact = vectors.double()
+    exact = double(vectors)
     centred = exact - exact.mean(-2, keepdim=True)
     gram = centred @ centred.mT if n < width else centred.mT @ centred
     largest_first = torch.linalg.eigvalsh(gram).flip(-1)[..., : min(n - 1, width)]
     precision = torch.finfo(vectors.dtype).eps ** 2 * max(n, width)
     rounding = precision * exact.square().sum((-2, -1))[..., None]
     spread = largest_first.maximum(rounding).clamp(min=torch.finfo(exact.dtype).tiny)
-    return (spread / (n - 1)).log().to(vectors.dtype)
+    return (spread / (n - 1)).log().to(vectors)
 
 
 def token_spectrum(tokens: Tensor) -> Tensor:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from lib.encoders.batches import in_batches
 from lib.encoders.observe import Block
-from lib.probes.patch_attention import patch_attention
+from lib.probes.patch_attention import patch_shares
 
 OfBlock = Callable[[Block], Tensor]
 OfTokens = Callable[[Tensor], Tensor]
@@ -19,17 +20,21 @@ class Observed(Protocol):
     """What can be looked at block by block: an encoder, or a decoder."""
 
     name: str
+    device: torch.device
 
     def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor: ...
 
 
 def among_patches(block: Block) -> Block:
     """The block without its prefix tokens, the rows of attention normalised again."""
-    drop = lambda tokens: tokens[..., block.prefix_tokens :, :]  # noqa: E731
+    prefix = block.prefix_tokens
+    drop = lambda tokens: tokens[..., prefix:, :]  # noqa: E731
+    attention, whole = patch_shares(block.attention, prefix)
+    logits = block.logits[..., prefix:, prefix:] if block.logits is not None and whole else None
     return replace(
         block, prefix_tokens=0, tokens_in=drop(block.tokens_in),
         tokens_attended=drop(block.tokens_attended), tokens_out=drop(block.tokens_out),
-        attention=patch_attention(block.attention, block.prefix_tokens),
+        attention=attention, logits=logits,
         head_outputs=drop(block.head_outputs),
     )  # fmt: skip
 
@@ -37,6 +42,7 @@ def among_patches(block: Block) -> Block:
 def _batch(
     encoder: Observed, images: Tensor, of_blocks: dict[str, OfBlock], of_tokens: dict[str, OfTokens]
 ) -> dict[str, Tensor]:
+    """Statistics leave the device as numbers, one block's attention at a time is there."""
     rows: dict[str, list[Tensor]] = {name: [] for name in (*of_blocks, *of_tokens)}
 
     def look(block: Block) -> None:
@@ -73,6 +79,5 @@ def block_statistics(
     Returns:
         name -> ``(n, depth, values)`` of blocks, ``(n, 1 + depth, values)`` of tokens.
     """
-    batches = tqdm(images.split(batch_size), desc=encoder.name, unit="batch", leave=False)
-    found = [_batch(encoder, batch, of_blocks, of_tokens or {}) for batch in batches]
-    return {name: torch.cat([results[name] for results in found]) for name in found[0]}
+    statistics = partial(_batch, encoder, of_blocks=of_blocks, of_tokens=of_tokens or {})
+    return in_batches(encoder, statistics, images, batch_size=batch_size, desc=encoder.name)

@@ -33,7 +33,7 @@ def image_precision(tokens: Tensor) -> np.ndarray:
             f" {tuple(tokens.shape)}"
         )
     images, patches, _ = tokens.shape
-    found = NearestNeighbors(n_neighbors=patches - 1).fit(tokens.flatten(0, 1).numpy())
+    found = NearestNeighbors(n_neighbors=patches - 1).fit(tokens.flatten(0, 1).numpy(force=True))
     nearest = found.kneighbors(return_distance=False)  # of each token, itself left out
     owner = np.repeat(np.arange(images), patches)
     return (owner[nearest] == owner[:, None]).mean(1).reshape(images, patches).mean(1)
@@ -55,4 +55,4 @@ def token_map(tokens: Tensor, perplexity: float = 20, seed: int = 0) -> np.ndarr
     """
     images, patches, _ = tokens.shape
     tsne = TSNE(2, perplexity=perplexity, learning_rate="auto", init="random", random_state=seed)
-    return tsne.fit_transform(tokens.flatten(0, 1).numpy()).reshape(images, patches, 2)
+    return tsne.fit_transform(tokens.flatten(0, 1).numpy(force=True)).reshape(images, patches, 2)

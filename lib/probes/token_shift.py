@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lib.encoders.device import double
+
 
 def _check(before: Tensor, after: Tensor) -> None:
     if before.shape != after.shape or before.ndim != 3 or before.shape[1] < 2:
@@ -80,7 +82,7 @@ def _spread(tokens: Tensor) -> Tensor:
 
 def _rounding(tokens: Tensor) -> Tensor:
     """Sum of squares ``(batch,)`` that rounding alone makes in tokens of this size and type."""
-    return torch.finfo(tokens.dtype).eps ** 2 * tokens.double().square().sum((1, 2))
+    return torch.finfo(tokens.dtype).eps ** 2 * double(tokens).square().sum((1, 2))
 
 
 def principal_axes(before: Tensor, after: Tensor, dimensions: int = 3) -> tuple[Tensor, Tensor]:
@@ -101,6 +103,6 @@ def principal_axes(before: Tensor, after: Tensor, dimensions: int = 3) -> tuple[
     """
     both = torch.cat([before, after])
     centred = both - both.mean(0)
-    axes = torch.linalg.svd(centred.double(), full_matrices=False).Vh[:dimensions].to(both)
+    axes = torch.linalg.svd(double(centred), full_matrices=False).Vh[:dimensions].to(both)
     drawn = centred @ axes.T
     return tuple((drawn * drawn.gather(0, drawn.abs().argmax(0)[None]).sign()).split(len(before)))

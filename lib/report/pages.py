@@ -168,6 +168,7 @@ def foot(record: dict) -> str:
             + (" with uncommitted changes" if record["uncommitted_changes"] else "")
         ),
         "computed": f"{record['date']}, in {record['seconds']} s",
+        **{k: record[k] for k in ("device", "precision") if k in record},
         "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
         **{f"parameter {name}": value for name, value in record["parameters"].items()},
         **{f"sha256 of {name}": sha for name, sha in flat.items()},

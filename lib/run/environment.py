@@ -16,7 +16,8 @@ from lib.paths import TABLES
 # what a program needs to run and to fetch files at all; nothing here changes a figure or a number
 PASSED_ON = (
     "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT", "XDG_CACHE_HOME",
-    "HF_HOME", "HF_HUB_OFFLINE", "TORCH_HOME", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE",
+    "HF_HOME", "HF_HUB_OFFLINE", "TORCH_HOME", "CUDA_VISIBLE_DEVICES", "DEVICE",
+    "PRECISION", "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
     "no_proxy", "COVERAGE_PROCESS_START",
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lib.encoders.device import describe
 from lib.paths import ROOT
 from lib.run.fingerprint import folders_once
 from lib.run.page import Page
@@ -14,12 +15,13 @@ SAME = ("parameters", "lib", "checkpoints", "data", "versions")  # then a page t
 
 def last_seconds(page: Page, root: Path = ROOT) -> float | None:
     """What the page took last time, if it would compute the same again; None if that is not known:
-    with other code, encoders, images or amounts, nothing is foretold."""
+    with other code, encoders, images or amounts, or on another device, nothing is foretold."""
     record = read_record(page.profile, page.notebook, root)
     if record is None:
         return None
     hashes = page.hashes(root)
     same = all(record["fingerprint"].get(part) == hashes[part] for part in SAME)
+    same &= all(record.get(name) == value for name, value in describe().items())
     return record["seconds"] if same else None
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lib.encoders.card import file_sha256
+from lib.encoders.device import describe
 from lib.kept.code import versions
 from lib.paths import ROOT
 from lib.run.fingerprint import digest
@@ -62,6 +63,7 @@ def make_record(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         **git_state(root),
+        **describe(),
         "versions": {"python": platform.python_version()} | versions(PACKAGES),
         "outputs": {path: file_sha256(file) for path, file in outputs.items()},
         "fingerprint": hashes,

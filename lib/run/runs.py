@@ -1,6 +1,7 @@
 """Pages on worker processes, one or many, here or on a cluster that runs already."""
 
 import logging
+import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import dask
 import psutil
+import torch
 from dask.system import CPU_COUNT
-from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster, as_completed
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from lib.data.dataset import load_images
+from lib.encoders.device import chosen_device
 from lib.paths import ROOT
 from lib.run.errors import StudyError, one_line
 from lib.run.fingerprint import folders_once
@@ -50,9 +53,28 @@ class Run:
 
 
 def default_workers() -> int:
-    """One for each two cores, at most four: each takes one to three gigabytes, and on two cores two
-    pages at once take no less time than one after the other."""
-    return max(1, min(4, CPU_COUNT // 2))
+    """One for each CUDA device; without any, one for each two cores, at most four: each takes one
+    to three gigabytes, and on two cores two pages at once take no less time than one after the
+    other."""
+    return len(gpus()) or max(1, min(4, CPU_COUNT // 2))
+
+
+def gpus() -> list[str]:
+    """The CUDA devices that workers share, as ``CUDA_VISIBLE_DEVICES`` names them; none where
+    ``DEVICE`` says CPU, or names one of them for all."""
+    if chosen_device() != torch.device("cuda"):
+        return []
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+
+
+def worker_environments(workers: int) -> list[dict[str, str]]:
+    """What each worker finds in its environment besides: one CUDA device, in turn, where there are
+    any."""
+    every = gpus()
+    return [
+        {"CUDA_VISIBLE_DEVICES": every[i % len(every)]} if every else {} for i in range(workers)
+    ]
 
 
 @contextmanager
@@ -78,15 +100,21 @@ def held(profiles: Iterable[str], root: Path = ROOT) -> Iterator[None]:
 
 @contextmanager
 def local(workers: int) -> Iterator[Client]:
-    """A cluster of this many processes, which ends with the block; one that dies is replaced. What
-    runs when the block is left by an error, such as Ctrl-C, is not waited for."""
-    options = dict(threads_per_worker=1, memory_limit=0, dashboard_address=":0")
-    options |= dict(silence_logs=logging.CRITICAL)
+    """A cluster of this many processes, which ends with the block; one that dies is replaced, with
+    the environment that it had. What runs when the block is left by an error, such as Ctrl-C, is
+    not waited for."""
+    quiet = dict(silence_logs=logging.CRITICAL)
+    specifications = {
+        i: {"cls": Nanny, "options": dict(nthreads=1, memory_limit=0, env=environment, **quiet)}
+        for i, environment in enumerate(worker_environments(workers))
+    }
+    scheduler = {"cls": Scheduler, "options": dict(host="127.0.0.1", dashboard_address=":0")}
     with dask.config.set(SETTINGS):
-        cluster = LocalCluster(n_workers=workers, **options)
+        cluster = SpecCluster(workers=specifications, scheduler=scheduler, **quiet)
         try:
             with Client(cluster) as client:
                 try:
+                    client.wait_for_workers(workers)
                     yield client
                 except BaseException:
                     for nanny in cluster.workers.values():

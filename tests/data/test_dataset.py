@@ -124,3 +124,12 @@ def test_what_is_wrong_is_said(tmp_path):
         ValueError, match="the same classes in .*train and .*val, got 2 and 2 that differ"
     ):
         load_images(str(tmp_path / "two"), "test")
+
+
+def test_a_folder_gives_bytes_and_reads_a_slice_without_keeping_it(tmp_path):
+    test = load_images(str(fill(tmp_path)), "test")
+    some = test[1:3]
+    assert some.dtype == torch.uint8 and test.shape == (len(test), 3, FOLDER_SIDE, FOLDER_SIDE)
+    read = torch.stack([read_image(file, FOLDER_SIDE, 3) for file in test.files[1:3]])
+    assert torch.equal(some / 255, read) and "pixels" not in vars(test)
+    assert torch.equal(test.images[1:3], read) and test.pixels is test.pixels

@@ -116,3 +116,19 @@ def test_same_value_and_right_gradient_where_gradients_are_asked_for(make_attent
         1, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     ).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: normalized_mutual_information(x.softmax(-1)), logits)
+
+
+@pytest.mark.parametrize("sharpness", [0.3, 2, 200])  # 200: the diagonal underflows
+def test_from_logits_it_is_the_same(sharpness):
+    logits = sharpness * torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    attention = logits.softmax(-1)
+    exact = normalized_mutual_information(logits.double().softmax(-1))
+    found = normalized_mutual_information(attention, logits)
+    torch.testing.assert_close(found.double(), exact, atol=1e-6, rtol=1e-5)
+    shifted = normalized_mutual_information(attention, logits + 7)  # a softmax does not see it
+    torch.testing.assert_close(shifted, found, atol=1e-5, rtol=1e-5)
+
+
+def test_logits_of_another_shape_are_refused(make_attention):
+    with pytest.raises(ValueError, match="logits of the attention's shape"):
+        normalized_mutual_information(make_attention(4), torch.zeros(2, 3, 5, 5))
