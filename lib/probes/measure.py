@@ -48,8 +48,8 @@ def representations(
     return torch.cat([part["representations"] for part in parts])
 
 
-def _represent(encoder: Encoder, images: Tensor, precision: str = "exact") -> dict[str, Tensor]:
-    return {"representations": encoder.representations(images, precision=precision)}
+def _represent(encoder: Encoder, images: Tensor, **options: str) -> dict[str, Tensor]:
+    return {"representations": encoder.representations(images, **options)}
 
 
 def measure(encoder: Encoder, images: Tensor, root: Path = ROOT) -> dict[str, Tensor]:
