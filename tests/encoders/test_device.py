@@ -168,8 +168,10 @@ def test_large_images_come_in_as_many_as_fit(monkeypatch):
 def test_a_folder_is_read_ahead_slice_by_slice(monkeypatch, encoder):
     model = timm.create_model("vit_tiny_patch16_224", num_classes=0)
     encoder = Encoder(model, [0.5] * 3, [0.5] * 3, "class_token")
-    monkeypatch.setattr("lib.data.dataset.read_pixels", lambda path, size, channels: torch.full(
-        (channels, size, size), int(path), dtype=torch.uint8))  # fmt: skip
+    monkeypatch.setattr(
+        "lib.data.dataset.read_image",
+        lambda path, size, channels: torch.full((channels, size, size), int(path) / 255),
+    )
     files = FolderImages(tuple(map(str, range(7))), torch.zeros(7, dtype=torch.long), ("a",))
     sizes = []
 
