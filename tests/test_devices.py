@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from lib.attribution.mask_and_attack import Attack
+from lib.attribution.table_one import reading
 from lib.data.mosaic import Mosaic
 from lib.encoders.architecture import build_resnet, resnet_arguments
 from lib.encoders.encoder import Encoder
@@ -174,8 +175,20 @@ CALLS = {
     ),
     "ssla.ssla": lambda f, g: f(g.encoder, g.images, g.z, 2, "gradient", batch_size=2).attribution,
     "ssla.walk": lambda f, g: [t for point in f(g.encoder, g.images, g.z, 2) for t in point],
+    "table_one.attacked": lambda f, g: f(
+        g.encoder,
+        g.images[:2],
+        g.index[:2],
+        reading("R2", "SimCLR"),
+        views=2,
+        kind="augmentations",
+        blur=(0.1, 0.5),
+        random_masks=1,
+        seed=0,
+        rates=(0.5,),
+    ),
     "table_one.attack_of_strength": lambda f, g: (
-        f(g.encoder, g.images[:2], g.index[:2], "SimCLR", 0.9).epsilon
+        f(g.encoder, g.images[:2], g.index[:2], "SimCLR", 0.9)[0].epsilon
     ),
     "unclipped.ssla_unclipped": lambda f, g: f(g.encoder, g.images, g.z, 2).attribution,
     "views.augmented_views": lambda f, g: f(g.images, g.index, 2),
@@ -192,9 +205,12 @@ KEEPING = {
     "fine_tuned.tuned_correct",
     "measure.measure",
     "measure.representations",
+    "probe_correct._probe",
+    "probe_correct.probe_correct",
     "table_one.protected_similarity",
 }
 FUNCTIONS = {name: f for folder in FOLDERS for name, f in public(folder).items()}
+FUNCTIONS |= {name: f for name, f in public("encoders").items() if name.startswith("knn.")}
 
 
 class Given:
