@@ -6,11 +6,14 @@ SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 INSTALLED := .venv/installed
+DEVICES := DEVICE PRECISION
 # What is given to make as VARIABLE=value reaches a command as an environment variable, GIVEN_VARIABLE, never as text: quotes, backticks and dollars
 # in it are neither make's nor the shell's.
 GIVEN := $(foreach variable,$(.VARIABLES),$(if $(filter command,$(origin $(variable))),$(variable)))
 $(foreach variable,$(GIVEN),$(eval export override GIVEN_$(variable) := $$(value $(variable))))
 unexport $(GIVEN)
+# where encoders compute is read from the environment itself
+$(foreach variable,$(filter $(DEVICES),$(GIVEN)),$(eval export override $(variable) := $$(value $(variable))))
 # the value that was given, or that of the environment
 given = "$${GIVEN_$(1)-$${$(1)-}}"
 # `--option=value` if VARIABLE=value was given; a variable of the environment, such as NAME, does not count
@@ -20,9 +23,9 @@ flag = $(if $(filter $(2),$(GIVEN)),$(if $(filter-out 0 no false,$(value $(2))),
 # refuse what a target would not read: $(call only,ENCODERS DATA)
 only = $(foreach name,$(filter-out PYTHON $(1),$(GIVEN)),$(error $@ knows no $(name)=; \
   $(shell python3 -c 'import difflib, sys; print(*(f"did you mean {n}=?" for n in difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1)))' $(name) $(1)) it takes $(or $(1),nothing)))
-COMPUTE := PROFILE WORKERS SCHEDULER FORCE
+COMPUTE := PROFILE WORKERS SCHEDULER FORCE $(DEVICES)
 compute = $(profile) $(call option,workers,WORKERS) $(call option,scheduler,SCHEDULER) $(call flag,force,FORCE)
-ADOPT := SOURCE NAME FAMILY ARCH HEADS NORMALISATION POOLING STEM ENTRY METHOD INPUT_SIZE SHA256
+ADOPT := SOURCE NAME FAMILY ARCH HEADS NORMALISATION POOLING STEM ENTRY METHOD INPUT_SIZE SHA256 DEVICE
 profile = --profile "$${GIVEN_PROFILE-$${PROFILE-fashion}}"
 # words such as images=64, apart
 parameters = $(if $(filter PARAMETERS,$(GIVEN)),$$GIVEN_PARAMETERS)
@@ -32,7 +35,7 @@ parameters = $(if $(filter PARAMETERS,$(GIVEN)),$$GIVEN_PARAMETERS)
 help: ## list the targets
 	@sed -n -E 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target text; do printf '%-10s %s\n' "$$target" "$$text"; done
 
-book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion|cifar10|imagefolder|imagenet-vitb [ENCODERS="custom/a custom/b"] [DATA=/path/to/folder] [PARAMETERS="images=64"] [WORKERS=2] [SCHEDULER=tcp://…] [FORCE=1] [DRY=1]
+book: $(INSTALLED) ## run what has changed and build the HTML book: PROFILE=fashion|cifar10|imagefolder|imagenet-vitb [ENCODERS="custom/a custom/b"] [DATA=/path/to/folder] [PARAMETERS="images=64"] [WORKERS=2] [SCHEDULER=tcp://…] [FORCE=1] [DRY=1] [DEVICE=auto|cpu|cuda|cuda:1|mps] [PRECISION=exact|fast]
 	$(call only,$(COMPUTE) ENCODERS DATA PARAMETERS DRY)
 	$(PY) -m lib book $(compute) $(call option,encoders,ENCODERS) $(call option,data,DATA) $(call flag,dry,DRY) $(parameters)
 
@@ -70,12 +73,12 @@ compare: adopt ## adopt an encoder, run every page that it fits, and show it bes
 	$(PY) -m lib.report.beside "custom/"$(call given,NAME) $(call option,with,WITH) $(profile) $(call option,data,DATA)
 
 pretrain: given-METHOD $(INSTALLED) ## train an encoder, or continue after a stop: METHOD=moco-v3 [SIZE=s] [DATA=imagenette|/path/to/folder] [STEM=convolutional] [ARCH=vit_base_patch16_224] [IMAGES=…] [BATCH_SIZE=64] [LEARNING_RATE=1e-3] [WEIGHT=…] [SEED=0] [NAME=…]
-	$(call only,METHOD SIZE DATA STEM ARCH IMAGES BATCH_SIZE LEARNING_RATE WEIGHT SEED NAME)
+	$(call only,METHOD SIZE DATA STEM ARCH IMAGES BATCH_SIZE LEARNING_RATE WEIGHT SEED NAME DEVICE)
 	$(PY) -m lib.pretrain $(call given,METHOD) $(call option,size,SIZE) $(call option,data,DATA) $(call option,stem,STEM) $(call option,arch,ARCH) $(call option,images,IMAGES) \
 	  $(call option,batch-size,BATCH_SIZE) $(call option,learning-rate,LEARNING_RATE) $(call option,weight,WEIGHT) $(call option,seed,SEED) $(call option,name,NAME)
 
 zoo: $(INSTALLED) ## train every encoder of the study that is missing, in order; run again to continue after a stop: GROUP=fashion|imagenette [DATA=/path/to/photographs] [JOBS=2] [DRY=1]
-	$(call only,GROUP DATA JOBS DRY)
+	$(call only,GROUP DATA JOBS DRY DEVICE)
 	$(PY) -m lib.pretrain.zoo "$${GIVEN_GROUP-imagenette}" $(call option,data,DATA) $(call option,jobs,JOBS) $(call flag,dry,DRY)
 
 bench: $(INSTALLED) ## measure the speed of trainings, probes and attributions on this machine, in about four minutes

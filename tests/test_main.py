@@ -108,12 +108,21 @@ def test_the_module_runs_and_help_says_where_results_go():
         ("adopt SOURCE=a NAME=b HEAD=3", "did you mean HEADS=?"),
         ("pretrain METHOD=a SEEDS=3", "did you mean SEED=?"),
         ("test NAME=a", "test knows no NAME="),
+        ("bench DEVICE=cpu", "bench knows no DEVICE="),
     ],
 )
 def test_make_refuses_a_variable_that_it_would_not_read(command, said):
     make = ["make", "-n", "-o", ".venv/installed", *command.split()]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and said in done.stderr and "python -m" not in done.stdout
+
+
+@pytest.mark.parametrize("target", ["book DRY=1", "adopt SOURCE=a NAME=b", "pretrain METHOD=mae"])
+def test_make_hands_the_device_on_as_it_was_given(target):
+    make = ["make", "-o", ".venv/installed", *target.split(), "DEVICE=$(shell id)"]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "got '$(shell id)'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("given", "dry"), [("1", True), ("yes", True), ("0", False), ("", False)])

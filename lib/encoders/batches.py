@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lib.encoders.memory import images_that_fit
-
-if TYPE_CHECKING:
-    from lib.encoders.encoder import Encoder
+from lib.encoders.memory import Placed, images_that_fit
 
 Result, Item = TypeVar("Result"), TypeVar("Item")
 
@@ -53,7 +50,7 @@ class Rows:
 
 
 def in_batches(
-    encoder: "Encoder",
+    encoder: Placed,
     compute: Callable[..., Result],
     *columns: Sequence,
     batch_size: int,

@@ -46,6 +46,12 @@ def chosen_precision() -> str:
     return precision
 
 
+def precision_in_key() -> dict[str, str]:
+    """The chosen precision as an option of what is kept on disk: what is less exact is kept by
+    itself."""
+    return {"exact": {}, "fast": {"precision": "fast"}}[chosen_precision()]
+
+
 def be_exact() -> None:
     """Single precision without TF32, and the same result from the same input every time: what every
     verdict is computed with, on any device."""

@@ -98,8 +98,8 @@ class Encoder:
         return height // self.patch_size, width // self.patch_size
 
     def fit(self, images: Tensor) -> Tensor:
-        """Images, floats or bytes, as the model takes them, in [0, 1]: resized to ``input_size``; grey ones
-        repeated for a colour model, colours made grey for a grey one.
+        """Images, floats or bytes, as the model takes them, in [0, 1]: resized to ``input_size``;
+        grey ones repeated for a colour model, colours made grey for a grey one.
 
         Raises:
             ValueError: not ``(batch, channels, height, width)``, values outside [0, 1] or not
@@ -158,8 +158,8 @@ class Encoder:
 
     @torch.no_grad()
     def observe(self, images: Tensor, look: Callable[[Block], None]) -> Tensor:
-        """One forward pass that hands every block to ``look``, on the encoder's device, then forgets
-        it; returns the representation.
+        """One forward pass that hands every block to ``look``, on the encoder's device, then
+        forgets it; returns the representation.
 
         Raises:
             TypeError: the model has no blocks with an attention map.

@@ -3,7 +3,7 @@
 import copy
 import math
 import weakref
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,15 @@ from torch.utils._pytree import tree_leaves
 
 from lib.encoders.device import free_memory
 
-if TYPE_CHECKING:
-    from lib.encoders.encoder import Encoder
-
 SMALL = 2**17  # bytes of an image, 181 px in grey: smaller ones fit in any number that is asked for
 ATTENTION_COPIES = 8  # of a block's map, held at once while it is looked at
 MARGIN = 1.5  # what kernels take for themselves, fragments
+
+
+class Placed(Protocol):
+    """What computes on a device: an encoder, or what has one as its ``encoder``."""
+
+    device: torch.device
 
 
 class _Alive(TorchDispatchMode):
@@ -77,7 +80,7 @@ def bytes_of_a_pass(model: nn.Module, shape: tuple[int, ...], gradients: bool) -
     return alive.peak
 
 
-def images_that_fit(encoder: "Encoder", shape: tuple[int, ...], gradients: bool) -> int:
+def images_that_fit(encoder: Placed, shape: tuple[int, ...], gradients: bool) -> int:
     """Images of a pass that fit the free memory of the encoder's device: a power of 2, at least 1;
     no limit for small images, and where the model cannot say.
 

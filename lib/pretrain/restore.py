@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lib.encoders.architecture import build
 from lib.encoders.card import CHECKPOINTS, read_card
-from lib.encoders.encoder import Encoder
 from lib.encoders.device import chosen_device
+from lib.encoders.encoder import Encoder
 from lib.encoders.load import load_encoder, load_tensors
 from lib.encoders.observe import Block, observe_blocks
 from lib.pretrain.mae import MAE

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from lib.data.dataset import FolderImages
 from lib.data.images import Images, as_floats
 from lib.encoders.batches import ahead
-from lib.encoders.device import chosen_precision
+from lib.encoders.device import precision_in_key
 from lib.encoders.encoder import Encoder
 from lib.kept.files import kept
 from lib.paths import ROOT
@@ -39,12 +39,12 @@ def representations(
     if isinstance(encoder, RawPixels):
         return encoder.representations(images)
     folder, label = root / "build" / "measured", encoder.name.rpartition("/")[2]
-    # what is less exact is kept by itself
-    options = {"exact": {}, "fast": {"precision": "fast"}}[chosen_precision()]
     starts = range(0, len(images), BLOCK)
     read = ahead(as_floats(images[start : start + BLOCK]) for start in starts)
     blocks = tqdm(read, desc=encoder.name, unit="block", total=len(starts), leave=False)
-    parts = [kept(folder, label, _represent, encoder, block, **options) for block in blocks]
+    parts = [
+        kept(folder, label, _represent, encoder, block, **precision_in_key()) for block in blocks
+    ]
     return torch.cat([part["representations"] for part in parts])
 
 

@@ -15,7 +15,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from lib.data.dataset import folder_of
 from lib.encoders.card import file_sha256
-from lib.encoders.device import chosen_precision
+from lib.encoders.device import precision_in_key
 from lib.kept.code import NUMERIC, Import, closure, imports_of, versions
 from lib.paths import ROOT
 from lib.run.errors import StudyError
@@ -176,7 +176,6 @@ def fingerprint(notebook: Path, parameters: dict, root: Path = ROOT) -> dict:
         checkpoints=hashes([path for path in files if path.is_file()]),
         data=hashes([path for pattern in DATA for path in sorted(root.glob(pattern))]) | images,
         claims=claims_of(notebook, root),
-        versions=versions(PACKAGES)
-        | {"exact": {}, "fast": {"precision": "fast"}}[chosen_precision()],
+        versions=versions(PACKAGES) | precision_in_key(),
     )
     return parts | {"key": digest(parts)}

@@ -1,6 +1,7 @@
 """The probe that is kept is the linear probe."""
 
 import numpy as np
+import pytest
 import torch
 
 from lib.data.images import Images
@@ -21,3 +22,6 @@ def test_a_probe_is_kept_and_read_again(tmp_path, monkeypatch):
     assert np.array_equal(found, linear_probe(flat, labels, flat, labels))
     monkeypatch.setattr(module, "linear_probe", lambda *probed: 1 / 0)
     assert np.array_equal(probe_correct(RawPixels(), images, images), found)
+    monkeypatch.setenv("PRECISION", "fast")  # is never taken for what is exact
+    with pytest.raises(ZeroDivisionError):
+        probe_correct(RawPixels(), images, images)
