@@ -79,14 +79,16 @@ def load_lab(dataset: str = "fashion", test: int = 64, train: int = 1000, seed: 
 def attention_by_block(encoder: Encoder, images: Tensor) -> Tensor:
     """Attention of every block with its prefix tokens, ``(depth, batch, heads, tokens, tokens)``."""
     maps: list[Tensor] = []
-    encoder.observe(images, lambda block: maps.append(block.attention.clone()))
+    encoder.observe(images, lambda block: maps.append(block.attention.to(images.device, copy=True)))
     return torch.stack(maps)
 
 
 def tokens_by_block(encoder: Encoder, images: Tensor) -> Tensor:
     """All tokens after every block, without the last norm, ``(depth, batch, tokens, width)``."""
     tokens: list[Tensor] = []
-    encoder.observe(images, lambda block: tokens.append(block.tokens_out.clone()))
+    encoder.observe(
+        images, lambda block: tokens.append(block.tokens_out.to(images.device, copy=True))
+    )
     return torch.stack(tokens)
 
 
