@@ -35,7 +35,7 @@ from lib.adopt.recognise import Found, recognise
 from lib.encoders.architecture import build
 from lib.encoders.card import CHECKPOINTS, Card, write_card
 from lib.encoders.encoder import Encoder
-from lib.encoders.load import channels_of, token_layout
+from lib.encoders.load import channels_of, placed, token_layout
 
 IMAGENET = NORMALISATIONS["imagenet"]
 HUBS = ("timm:", "hf-hub:")
@@ -455,7 +455,8 @@ def adopt(
         input_size=side,
     )  # fmt: skip
     Card(**facts, sha256="")  # refuses a wrong family or pooling before anything is written
-    encoder = Encoder(found.model, found.mean, found.std, pooled, f"custom/{name}", family, side)
+    model = placed(found.model)
+    encoder = Encoder(model, found.mean, found.std, pooled, f"custom/{name}", family, side)
     what = Path(source).name if not hub else source
     positions = getattr(found.model, "pos_embed", None)
     if positions is not None and side != found.side:
