@@ -120,6 +120,10 @@ def command(arguments: argparse.Namespace, recipe: Recipe, data: str) -> str:
 def main() -> None:
     """Parse the command line, train, export."""
     arguments = parse()
+    try:
+        chosen_device()
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     method, small = METHODS[arguments.method], arguments.arch is None
@@ -139,7 +143,6 @@ def main() -> None:
     else:
         encoder, architecture, model_arguments = timm_encoder(arguments.arch, method.needs_vit)
     try:
-        chosen_device()
         if arguments.data is None:
             source = fashion_source()
         else:
