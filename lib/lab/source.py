@@ -5,6 +5,7 @@ Tags of a cell: ``title``, ``goals``, ``section``, ``exercise``, ``hint``, ``sol
 """
 
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ EDITIONS = ("book", "student", "solutions", "instructor")
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 FIRST_CELL = Path(__file__).with_name("first_cell.py")
 CITED = re.compile(r"\{cite\}`(\w+)`")
+LINK = re.compile(r"(?P<code>(`+).*?\2)|\[(?P<words>[^\]]+)\]\((?P<page>\w+)(\.md)?\)", re.DOTALL)
 
 
 def tags(cell: NotebookNode) -> set[str]:
@@ -86,6 +88,20 @@ def cited(text: str, bibliography: BibliographyData) -> str:
         return f"({name.strip('{}')}{others}, {entry.fields['year']})"
 
     return CITED.sub(words, text)
+
+
+def without_links(text: str, known: Container[str], shown: str = "{}") -> str:
+    """The text with links to pages that are not known as words; code is left alone.
+
+    >>> without_links("[a](one), [b](two.md), `f[c](d)`", {"one"}, "*{}*")
+    '[a](one), *b*, `f[c](d)`'
+    """
+
+    def words(match: re.Match) -> str:
+        kept = match["code"] or match["page"] in known
+        return match[0] if kept else shown.format(match["words"])
+
+    return LINK.sub(words, text)
 
 
 def _markdown(text: str, cell: NotebookNode, **metadata: object) -> NotebookNode:
@@ -196,7 +212,7 @@ class Writer:
                 if one.cell_type == "markdown":
                     text = cited(one.source, self.bibliography)
                     # pages of the book, which a notebook elsewhere does not have beside it
-                    one.source = re.sub(r"\[([^\]]+)\]\((\w+)\)", r"*\1*", text)
+                    one.source = without_links(text, (), "*{}*")
         return made
 
 

@@ -187,9 +187,8 @@ def assemble(
     shown = "".join(html_outputs(executed_notebook(profile, name, root)) for name in notebooks)
     for encoder in encoders_asked_for(shown):
         wanted.add(write_weights(encoder, source / "_static", root / "data" / "checkpoints"))
-    wanted |= write_lab(
-        source, root, {path.stem for path in wanted if path.suffix in (".md", ".ipynb")}
-    )
+    pages = {path.stem for path in wanted if path.suffix in (".md", ".ipynb")}
+    wanted |= write_lab(source, root, pages, url)
     for path in source.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()
