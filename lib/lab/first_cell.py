@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # address or path of the study
-NEEDED = """matplotlib numpy pandas safetensors scipy sklearn threadpoolctl timm torch torchvision
-tqdm yaml""".split()
+NEEDED = ["matplotlib", "numpy", "pandas", "safetensors", "scipy", "sklearn", "threadpoolctl",
+          "timm", "torch", "torchvision", "tqdm", "yaml"]  # fmt: skip
 
 above = [Path.cwd(), *Path.cwd().parents]
 study = next((folder for folder in above if (folder / "lib" / "lab").is_dir()), Path("study"))
