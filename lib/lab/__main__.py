@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from lib.lab.source import repository_url
 from lib.paths import ROOT
-from lib.report.book import repository_url
 from lib.run.errors import StudyError
 
 

@@ -9,6 +9,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pybtex.database import BibliographyData, parse_file
@@ -214,6 +215,12 @@ class Writer:
                     # pages of the book, which a notebook elsewhere does not have beside it
                     one.source = without_links(text, (), "*{}*")
         return made
+
+
+def repository_url(config: Path) -> str:
+    """Address of the repository, ``repository: url:`` of the book's configuration; may be empty."""
+    repository = yaml.safe_load(config.read_text(encoding="utf-8")).get("repository") or {}
+    return repository.get("url") or ""
 
 
 def first_cell(repository: str) -> str:
