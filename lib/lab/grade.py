@@ -5,6 +5,7 @@ run. ``python -m lib.lab.grade NOTEBOOK …`` is the process in which one submis
 """
 
 import ast
+import faulthandler
 import json
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from lib.lab.source import MODULES, read_module, tags
 from lib.paths import ROOT
 from lib.run.errors import StudyError
 
-MOST_SECONDS = 60  # for one submission's process between two answers
+MOST_SECONDS = 60  # for one answer
 KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 
 
@@ -77,21 +78,24 @@ def constant(node: ast.stmt) -> bool:
         return False
 
 
-def judged(name: str, own: list[ast.stmt], answer: list[ast.stmt] | str) -> str:
-    """``"right"``, or what is wrong with the answer to one exercise.
-
-    References stand for all other exercises, so that one mistake costs one exercise.
-    """
+def surroundings(own: list[ast.stmt]) -> dict:
+    """Names that an answer may use: NumPy, PyTorch, the references of all exercises, so that one
+    mistake costs one exercise, and what the notebook itself defines."""
     import numpy as np
     import torch
 
+    place = {"np": np, "torch": torch} | {key: e.right for key, e in exercises().items()}
+    for node in own:
+        with suppress(Exception):  # an import that is not here is perhaps not needed
+            exec(compile(ast.Module([node], []), "notebook", "exec"), place)  # noqa: S102
+    return place
+
+
+def judged(name: str, answer: list[ast.stmt] | str, place: dict) -> str:
+    """``"right"``, or what is wrong with the answer to one exercise."""
     if isinstance(answer, str):
         return answer
-    place = {"np": np, "torch": torch} | {key: e.right for key, e in exercises().items()}
     try:
-        for node in own:
-            with suppress(Exception):  # an import that is not here is perhaps not needed
-                exec(compile(ast.Module([node], []), "notebook", "exec"), place)  # noqa: S102
         exec(compile(ast.Module(answer, []), name, "exec"), place)  # noqa: S102
         verify(exercises()[name], place[name])
     except Unfilled:
@@ -108,21 +112,16 @@ def answers(path: Path, asked: list[str]) -> Iterator[tuple[str, str]]:
     its points alone."""
     left = list(asked)
     while left:
-        command = [sys.executable, "-m", "lib.lab.grade", str(path.resolve()), *left]
-        try:
-            done = subprocess.run(
-                command, cwd=ROOT, capture_output=True, text=True, timeout=MOST_SECONDS, check=False
-            )
-            said, why = done.stdout, f"it ends Python: {done.stderr.strip()[-200:]}"
-        except subprocess.TimeoutExpired as error:
-            said, why = (error.stdout or b"").decode(), f"it did not end in {MOST_SECONDS} seconds"
-        for line in said.splitlines():
-            if line.startswith('{"exercise"'):
-                row = json.loads(line)
-                yield row["exercise"], row["said"]
-                left.remove(row["exercise"])
-        if left:
-            yield left.pop(0), why
+        command = [sys.executable, "-m", "lib.lab.grade", path.resolve(), str(MOST_SECONDS), *left]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        for line in done.stdout.splitlines():
+            row = json.loads(line)
+            yield row["exercise"], row["said"]
+            left.remove(row["exercise"])
+        if left and "Timeout (" in done.stderr:
+            yield left.pop(0), f"it did not end in {MOST_SECONDS} seconds"
+        elif left:
+            yield left.pop(0), f"it ends Python: {done.stderr.strip()[-200:]}"
 
 
 def grade(path: Path, worth: dict[str, dict[str, int]]) -> pd.DataFrame:
@@ -191,12 +190,16 @@ def grade_all(submissions: Path, root: Path = ROOT) -> tuple[Path, str]:
     return target, "\n".join(lines)
 
 
-def main(path: str, *names: str) -> None:
-    """Print a line of JSON for each exercise; what the submission itself prints is dropped."""
+def main(path: str, seconds: str, *names: str) -> None:
+    """Print a line of JSON for each exercise, and stop where one takes too long; what the submission
+    itself prints is dropped."""
     out, sys.stdout = sys.stdout, sys.stderr
     own, asked = definitions(nbformat.read(path, as_version=4))
+    place = surroundings(own)
     for name in names:
-        row = {"exercise": name, "said": judged(name, own, asked[name])}
+        faulthandler.dump_traceback_later(float(seconds), exit=True)
+        row = {"exercise": name, "said": judged(name, asked[name], dict(place))}
+        faulthandler.cancel_dump_traceback_later()
         print(json.dumps(row), file=out, flush=True)
 
 

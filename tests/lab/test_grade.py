@@ -71,7 +71,7 @@ def test_one_mistake_costs_one_exercise_and_is_named(sheet_of):
 
 
 def test_what_ends_or_breaks_python_costs_one_exercise(sheet_of, monkeypatch):
-    monkeypatch.setattr(grade, "MOST_SECONDS", 20)
+    monkeypatch.setattr(grade, "MOST_SECONDS", 30)
     answered = notebook_of("solutions")
     change(answered, "patches_only", "    patches", "    import os; os._exit(1)\n    patches")
     change(answered, "entropy", "    safe", "    while True: pass\n    safe")
@@ -80,7 +80,7 @@ def test_what_ends_or_breaks_python_costs_one_exercise(sheet_of, monkeypatch):
     sheet = sheet_of(answered)
     lost = {
         "patches_only": "it ends Python",
-        "entropy": "it did not end in 20 seconds",
+        "entropy": "it did not end in 30 seconds",
         "map_of_query": "it is not Python",
         "uniform_distance": "no cell defines it",
     }
