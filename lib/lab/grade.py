@@ -48,7 +48,7 @@ def definitions(notebook: NotebookNode) -> tuple[list[ast.stmt], dict[str, list[
         notebook: answered. Lines that begin with ``%`` or ``!`` are skipped.
 
     Returns:
-        - imports, functions, classes and constants of its own, in order,
+        - imports (not of the study), functions, classes and constants of its own, in order,
         - exercise -> its last definition, or what is wrong with the cell that holds it.
     """
     known, own, asked = exercises(), [], {}
@@ -65,9 +65,14 @@ def definitions(notebook: NotebookNode) -> tuple[list[ast.stmt], dict[str, list[
         for node in statements:
             if isinstance(node, ast.FunctionDef) and node.name in known:
                 asked[node.name] = [node]
-            elif isinstance(node, KEPT) or constant(node):
+            elif (isinstance(node, KEPT) or constant(node)) and not of_study(node):
                 own.append(node)
     return own, asked
+
+
+def of_study(node: ast.stmt) -> bool:
+    """Whether a statement imports from the study, whose functions are no answers."""
+    return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lib"
 
 
 def constant(node: ast.stmt) -> bool:
