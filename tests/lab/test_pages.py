@@ -28,8 +28,9 @@ def html(tmp_path_factory):
     source = tmp_path_factory.mktemp("lab_book") / "source"
     for folder in ("_static", "_extensions", "slides"):
         shutil.copytree(ROOT / "book" / folder, source / folder)
-    for file in ("_config.yml", "references.bib", "references.md"):
+    for file in ("_config.yml", "references.bib"):
         shutil.copyfile(ROOT / "book" / file, source / file)
+    (source / "references.md").write_text("# References\n\n```{bibliography}\n```\n")
     write_lab(source, ROOT, {"references"})
     chapters = "".join(f"  - file: {page}\n" for page in PAGES[1:])
     (source / "_toc.yml").write_text(f"format: jb-book\nroot: lab\nchapters:\n{chapters}")
@@ -71,20 +72,25 @@ const forms = [...document.querySelectorAll("form.quiz")], shown = (node) => nod
 const answer = async (form, right) => {
   const option = [...form.querySelectorAll(".option")].find((o) => (o.dataset.right === "true") === right);
   option.querySelector("input").click();
-  form.querySelector("button").click();
+  form.querySelector("[type=submit]").click();
   await wait(50);
   return { says: form.querySelector("output").value, why: shown(option.querySelector(".because p")) };
 };
 const before = forms.filter((form) => [...form.querySelectorAll(".because")].some(shown)).length;
-forms[0].querySelector("button").click();
+forms[0].querySelector("[type=submit]").click();
 const nothing = forms[0].querySelector("output").value;
 const first = [await answer(forms[0], false), await answer(forms[0], true)];
 const others = [];
 for (const form of forms.slice(1)) others.push(await answer(form, true));
 const boxes = forms.map((form) => form.getBoundingClientRect());
 return { count: forms.length, before, nothing, first, others, score: document.querySelector(".quiz-score").textContent,
-  inside: boxes.every((box) => box.left >= 0 && box.right <= innerWidth),
-  kept: Object.keys(localStorage).filter((key) => key.includes("#quiz-")).length };
+  inside: boxes.every((box) => box.left >= 0 && box.right <= innerWidth) };
+"""
+KEPT = """
+const forms = [...document.querySelectorAll("form.quiz")], first = (what) => forms.filter((form) => form.dataset.answered === what).length;
+const found = { right: first("right"), wrong: first("wrong") };
+localStorage.clear();
+return found;
 """
 
 
@@ -102,7 +108,8 @@ def test_a_quiz_answers_after_a_choice(html, name, width):
     assert all(one["why"] for one in found["first"] + found["others"])
     assert found["score"] == f"{count} of {count} answered, {count - 1} right at the first try."
     assert found["inside"]
-    assert found["kept"] == count
+    again = ask(html / f"lab_{name}_quiz.html", KEPT, width)["found"]
+    assert again == {"right": count - 1, "wrong": 1}  # what was answered is still answered
     assert answer["problems"] == []
 
 
@@ -141,7 +148,9 @@ for (const [number, slide] of slides.entries()) {
   Reveal.slide(number);
   await wait(100);
   if (slide.scrollHeight > Reveal.getConfig().height + 1) high.push(`${number}: ${slide.scrollHeight}`);
-  if ([...slide.querySelectorAll("pre, p, table")].some((box) => box.scrollWidth > box.clientWidth + 1)) wide.push(number);
+  const edge = slide.getBoundingClientRect().right + 1;  // the formulas' hidden twins for screen readers may be wider
+  if ([...slide.querySelectorAll("table, svg, mjx-container")].some((box) => box.getBoundingClientRect().right > edge) ||
+    [...slide.querySelectorAll("pre")].some((box) => box.scrollWidth > box.clientWidth + 1)) wide.push(number);
   const { violations } = await axe.run(slide, { runOnly: ["wcag2a", "wcag2aa"] });
   for (const { id, nodes } of violations) broken.add(`${number}: ${id}: ${nodes[0].html.slice(0, 120)}`);
 }
