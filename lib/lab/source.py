@@ -25,7 +25,10 @@ EDITIONS = ("book", "student", "solutions", "instructor")
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 FIRST_CELL = Path(__file__).with_name("first_cell.py")
 CITED = re.compile(r"\{cite\}`(\w+)`")
-LINK = re.compile(r"(?P<code>(`+).*?\2)|\[(?P<words>[^\]]+)\]\((?P<page>\w+)(\.md)?\)", re.DOTALL)
+# code within a line, which is left alone, or a link to a page
+LINK = re.compile(
+    r"(?P<code>(?<!`)(`{1,2})(?!`)[^`\n]+\2(?!`))|\[(?P<words>[^\]]+)\]\((?P<page>\w+)(\.md)?\)"
+)
 
 
 def tags(cell: NotebookNode) -> set[str]:
@@ -96,6 +99,8 @@ def without_links(text: str, known: Container[str], shown: str = "{}") -> str:
 
     >>> without_links("[a](one), [b](two.md), `f[c](d)`", {"one"}, "*{}*")
     '[a](one), *b*, `f[c](d)`'
+    >>> without_links("````{dropdown} An answer\\n[a](one)\\n````", ())
+    '````{dropdown} An answer\\na\\n````'
     """
 
     def words(match: re.Match) -> str:
