@@ -397,15 +397,15 @@ def attack(
 
 def _attacked(
     score, clean, attacked, start, steps, step_size, epsilon, sign=-1, everywhere=False, ball=True,
-    unit=True, from_clean=False, plain=False,
+    unit=True, from_clean=False, plain=False, at_start=False,
 ) -> Tensor:  # fmt: skip
     low, high = clean - epsilon, clean + epsilon
     low = low if ball else torch.full_like(clean, -torch.inf)
     high = high if ball else torch.full_like(clean, torch.inf)
     if unit:
         low, high = low.clamp(min=0), high.clamp(max=1)
-    allowed = torch.ones_like(attacked) if everywhere else attacked
-    x = torch.where(allowed, clean if from_clean else start, clean)
+    allowed = torch.ones_like(attacked) if everywhere or at_start else attacked
+    x = torch.where(attacked if at_start else allowed, clean if from_clean else start, clean)
     for _ in range(steps):
         x = x.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(score(x).sum(), x)
@@ -436,6 +436,8 @@ ATTACK = Exercise(
         "the score rises: go against the gradient": lambda *a: _attacked(*a, sign=1),
         "protected pixels are changed, too: only those in attacked may move":
             lambda *a: _attacked(*a, everywhere=True),
+        "protected pixels are put back at the start alone: do it after each step, too":
+            lambda *a: _attacked(*a, at_start=True),
         "it leaves the ball: no pixel may end farther than epsilon from the clean image":
             lambda *a: _attacked(*a, ball=False),
         "it leaves [0, 1]: such pixels do not exist": lambda *a: _attacked(*a, unit=False),

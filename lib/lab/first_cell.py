@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # address or path of the study
-NEEDED = {"matplotlib", "pandas", "safetensors", "scipy", "sklearn", "timm", "torch", "torchvision"}
+NEEDED = ["matplotlib", "numpy", "pandas", "safetensors", "scipy", "sklearn", "threadpoolctl",
+          "timm", "torch", "torchvision", "tqdm", "yaml"]  # fmt: skip
 
 above = [Path.cwd(), *Path.cwd().parents]
 study = next((folder for folder in above if (folder / "lib" / "lab").is_dir()), Path("study"))
@@ -18,5 +19,4 @@ if not study.is_dir():
 if any(importlib.util.find_spec(name) is None for name in NEEDED):
     needed = str(study / "notebooks" / "lab" / "requirements.txt")
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-r", needed], check=True)
-os.chdir(study)
-sys.path.insert(0, os.getcwd())
+sys.path.insert(0, str(study.resolve()))

@@ -1,6 +1,5 @@
 """The lab's pages of the book."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from lib.lab import glossary
 from lib.lab.editions import write_editions
 from lib.lab.execute import modules, seconds
 from lib.lab.slides import write_slides
-from lib.lab.source import MODULES, edition_of, tags, title
+from lib.lab.source import MODULES, edition_of, tags, title, without_links
 
 QUIZ_HEAD = """# Quiz: {title}
 
@@ -63,25 +62,14 @@ def times_table(executed: dict[str, NotebookNode]) -> str:
     return "\n".join(rows) + "\n"
 
 
-LINK = re.compile(r"\[([^\]]+)\]\((\w+)(\.md)?\)")
-
-
-def known_links(text: str, pages: set[str]) -> str:
-    """The text with links to pages that the book does not have as plain words.
-
-    >>> known_links("[a](one), [b](two.md)", {"one"})
-    '[a](one), b'
-    """
-    return LINK.sub(lambda match: match[0] if match[2] in pages else match[1], text)
-
-
-def write_lab(source: Path, root: Path, pages: set[str]) -> set[Path]:
+def write_lab(source: Path, root: Path, pages: set[str], repository: str = "") -> set[Path]:
     """Write the lab's pages, its notebooks for students, slides and glossary into the book's sources.
 
     Args:
         source: folder of the book's sources.
         root: of the repository; without ``notebooks/lab`` nothing is written.
         pages: names of the book's other pages; links to others become plain words.
+        repository: its address, for the notebooks' first cell and links; empty where not known.
 
     Returns:
         the files.
@@ -96,18 +84,18 @@ def write_lab(source: Path, root: Path, pages: set[str]) -> set[Path]:
         page.cells = [cell for cell in page.cells if "quiz" not in tags(cell)]
         for cell in page.cells:
             if cell.cell_type == "markdown":
-                cell.source = known_links(cell.source, pages)
+                cell.source = without_links(cell.source, pages)
         texts[f"lab_{name}.ipynb"] = nbformat.writes(page)
         texts[f"lab_{name}_quiz.md"] = quiz_page(quiz, title(notebook))
     for prose in ("lab", "lecturer"):
         text = (root / "book" / f"{prose}.md").read_text(encoding="utf-8")
-        texts[f"{prose}.md"] = known_links(text, pages)
+        texts[f"{prose}.md"] = without_links(text, pages)
     words = glossary.read_glossary(root)
     texts["glossary.md"] = glossary.page(words)
     texts["_static/lab/glossary.js"] = glossary.script(words)
     texts["generated/lab_modules.md"] = modules_table(executed)
     texts["generated/lab_times.md"] = times_table(executed)
-    archives = write_editions(executed, root=root)
+    archives = write_editions(executed, repository, root)
     copied = {f"_static/lab/{path.name}": path for path in archives if path.stem == "student"}
     students = root / "build" / "lab" / "student"
     copied |= {f"_static/lab/{path.name}": path for path in students.glob("*.ipynb")}

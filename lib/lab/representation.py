@@ -153,6 +153,9 @@ LINEAR_PROBE = Exercise(
             ),
         "the features are not centred: subtract their mean before you solve for W":
             lambda x, y, c, p: _half_centred(x, y, c, p),
+        "there is no bias: b = mean(Y) − mean(X) W": lambda x, y, c, p: (
+            linear_probe(x, y, c, p)[0], torch.zeros(c)
+        ),
         "b forgets the mean of the features: b = mean(Y) − mean(X) W": lambda x, y, c, p: (
             linear_probe(x, y, c, p)[0], F.one_hot(y, c).float().mean(0)
         ),

@@ -5,9 +5,11 @@ Tags of a cell: ``title``, ``goals``, ``section``, ``exercise``, ``hint``, ``sol
 """
 
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pybtex.database import BibliographyData, parse_file
@@ -23,6 +25,10 @@ EDITIONS = ("book", "student", "solutions", "instructor")
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 FIRST_CELL = Path(__file__).with_name("first_cell.py")
 CITED = re.compile(r"\{cite\}`(\w+)`")
+# code within a line, which is left alone, or a link to a page
+LINK = re.compile(
+    r"(?P<code>(?<!`)(`{1,2})(?!`)[^`\n]+\2(?!`))|\[(?P<words>[^\]]+)\]\((?P<page>\w+)(\.md)?\)"
+)
 
 
 def tags(cell: NotebookNode) -> set[str]:
@@ -86,6 +92,22 @@ def cited(text: str, bibliography: BibliographyData) -> str:
         return f"({name.strip('{}')}{others}, {entry.fields['year']})"
 
     return CITED.sub(words, text)
+
+
+def without_links(text: str, known: Container[str], shown: str = "{}") -> str:
+    """The text with links to pages that are not known as words; code is left alone.
+
+    >>> without_links("[a](one), [b](two.md), `f[c](d)`", {"one"}, "*{}*")
+    '[a](one), *b*, `f[c](d)`'
+    >>> without_links("````{dropdown} An answer\\n[a](one)\\n````", ())
+    '````{dropdown} An answer\\na\\n````'
+    """
+
+    def words(match: re.Match) -> str:
+        kept = match["code"] or match["page"] in known
+        return match[0] if kept else shown.format(match["words"])
+
+    return LINK.sub(words, text)
 
 
 def _markdown(text: str, cell: NotebookNode, **metadata: object) -> NotebookNode:
@@ -196,8 +218,14 @@ class Writer:
                 if one.cell_type == "markdown":
                     text = cited(one.source, self.bibliography)
                     # pages of the book, which a notebook elsewhere does not have beside it
-                    one.source = re.sub(r"\[([^\]]+)\]\((\w+)\)", r"*\1*", text)
+                    one.source = without_links(text, (), "*{}*")
         return made
+
+
+def repository_url(config: Path) -> str:
+    """Address of the repository, ``repository: url:`` of the book's configuration; may be empty."""
+    repository = yaml.safe_load(config.read_text(encoding="utf-8")).get("repository") or {}
+    return repository.get("url") or ""
 
 
 def first_cell(repository: str) -> str:

@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 
 from lib.lab.pages import write_lab
+from lib.lab.source import repository_url
 from lib.paths import ROOT
 from lib.report.claims import load_claims
 from lib.report.downloads import citation, for_readers, latex, links_out
@@ -50,12 +51,6 @@ def without(toc: dict | list, names: set[str]) -> dict | list:
         if not (isinstance(node, dict) and node.get("file") in names)
     ]
     return [node for node in kept if not (isinstance(node, dict) and node.get("chapters") == [])]
-
-
-def repository_url(config: Path) -> str:
-    """Address of the repository, ``repository: url:`` of the book's configuration; may be empty."""
-    repository = yaml.safe_load(config.read_text(encoding="utf-8")).get("repository") or {}
-    return repository.get("url") or ""
 
 
 def configuration(config: Path) -> str:
@@ -187,9 +182,8 @@ def assemble(
     shown = "".join(html_outputs(executed_notebook(profile, name, root)) for name in notebooks)
     for encoder in encoders_asked_for(shown):
         wanted.add(write_weights(encoder, source / "_static", root / "data" / "checkpoints"))
-    wanted |= write_lab(
-        source, root, {path.stem for path in wanted if path.suffix in (".md", ".ipynb")}
-    )
+    pages = {path.stem for path in wanted if path.suffix in (".md", ".ipynb")}
+    wanted |= write_lab(source, root, pages, url)
     for path in source.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()

@@ -84,7 +84,7 @@ WRONG = {
     "linear_probe": [
         ("penalty * torch.eye(x.shape[1])", "0", "penalty is missing"),
         ("x = features - features.mean(0)", "x = features", "not centred"),
-        ("y.mean(0) - features.mean(0) @ weights", "torch.zeros(classes)", "expected"),
+        ("y.mean(0) - features.mean(0) @ weights", "torch.zeros(classes)", "there is no bias"),
         ("y.mean(0) - features.mean(0) @ weights", "y.mean(0)", "forgets the mean"),
         ("torch.nn.functional.one_hot(labels, classes).float()", "labels[:, None].float()", "one-hot"),
     ],
@@ -104,7 +104,7 @@ WRONG = {
     "low_pass": [
         ("<= cutoff", "> cutoff", "high frequencies"),
         (".real", "", "complex"),
-        (".fftfreq(images.shape[-2])", ".fftfreq(images.shape[-2]).roll(images.shape[-2] // 2)", "expected"),
+        ("torch.fft.fft2(images) * keep", "torch.fft.fft2(images) * torch.fft.fftshift(keep)", "the mask is centred"),
         ("(f[:, None] ** 2 + g**2).sqrt() <= cutoff", "(f[:, None].abs() <= cutoff) & (g.abs() <= cutoff)", "square"),
         ("torch.fft.ifft2(torch.fft.fft2(images) * keep)", "(torch.fft.fft2(images) * keep)", "transform it back"),
     ],
@@ -121,7 +121,7 @@ WRONG = {
     ],
     "seed_difference": [
         ("ddof=1", "ddof=0", "n − 1"),
-        (" / len(first)", "", "expected"),
+        (" / len(first) + second.var(ddof=1) / len(second)", " + second.var(ddof=1)", "spread of single trainings"),
         ("squares**0.5", "squares", "root is missing"),
         ("first.mean() - second.mean()", "second.mean() - first.mean()", "sign is wrong"),
     ],
@@ -184,7 +184,7 @@ WRONG = {
     "attack": [
         ("torch.where(attacked, start, clean)", "clean", "clean image"),
         ("x.detach() - step_size", "x.detach() + step_size", "score rises"),
-        ("        x = torch.where(attacked, x, clean)\n", "", "expected"),
+        ("        x = torch.where(attacked, x, clean)\n", "", "put back at the start alone"),
         (".clamp(low, high)", "", "leaves the ball"),
         (".sign()", "", "gradient's size"),
     ],
@@ -210,7 +210,8 @@ def function_of(name: str, source: str):
 def test_every_exercise_has_a_solution_and_wrong_answers():
     assert set(SOLUTIONS) == set(exercises()) == set(WRONG)
     assert len(SOLUTIONS) >= 24
-    assert all(len([w for w in wrong if w[2]]) >= 3 for wrong in WRONG.values())
+    for name, wrong in WRONG.items():  # three that are named, not only refused
+        assert len([words for *_, words in wrong if words not in (None, "expected")]) >= 3, name
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)

@@ -1,6 +1,5 @@
 """The editions made from the sources' tags, without running anything but small functions."""
 
-import doctest
 import json
 import re
 
@@ -9,9 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
 from lib.lab import glossary
-from lib.lab.check import exercises
 from lib.lab.editions import badges, write_editions
-from lib.lab.grader import grade, grade_editions, points, write_grader
 from lib.lab.quiz import read_quiz
 from lib.lab.slides import deck, slides_of
 from lib.lab.source import EDITIONS, MODULES, edition_of, first_cell, read_module, stub, tags, title
@@ -180,7 +177,7 @@ def small_lab(root):
     return root
 
 
-def test_folders_archives_and_grades(tmp_path):
+def test_folders_and_archives(tmp_path):
     root = small_lab(tmp_path)
     executed = {name: read_module(name, root) for name in MODULES}
     archives = write_editions(executed, "", root)
@@ -188,41 +185,6 @@ def test_folders_archives_and_grades(tmp_path):
     assert all(path.is_file() for path in archives)
     student = nbformat.read(root / "build/lab/student/attention.ipynb", as_version=4)
     assert "attention distance" in student.cells[-1].source  # the words that it uses
-    folder = write_grader(root)
-    said = grade_editions(root)
-    assert said.count("stubs 0") == 3
-    for module, worth in points(root).items():
-        assert set(worth) == {path.stem for path in (folder / module / "tests").glob("*.py")}
-        assert min(worth.values()) >= 1
-    assert {name for worth in points(root).values() for name in worth} == set(exercises())
-
-
-def test_grader_tests_pass_with_the_solution_and_fail_with_the_stub(tmp_path):
-    root = small_lab(tmp_path)
-    write_editions({name: read_module(name, root) for name in MODULES}, "", root)
-    path = write_grader(root) / "attention" / "tests" / "entropy.py"
-    place: dict = {}
-    exec(compile(path.read_text(), str(path), "exec"), place)  # noqa: S102  as otter-grader does
-    code = place["test"]["suites"][0]["cases"][0]["code"]
-    for function, failures in ((exercises()["entropy"].right, 0), (lambda p: p.sum(-1), 1)):
-        parsed = doctest.DocTestParser().get_doctest(
-            code, {"entropy": function}, "entropy", None, 0
-        )
-        assert (
-            doctest.DocTestRunner(verbose=False).run(parsed, out=lambda _: None).failed == failures
-        )
-
-
-def test_one_mistake_costs_one_exercise():
-    worth = points()["attention"]
-    answered = edition_of(SOURCES["attention"], "solutions", 1)
-    for cell in answered.cells:
-        if cell.source.startswith("def entropy"):
-            cell.source = cell.source.replace("-(p", "(p")
-    sheet = grade(answered, worth).set_index("exercise")
-    assert sheet.loc["entropy", "points"] == 0
-    assert "minus sign" in sheet.loc["entropy", "said"]
-    assert sheet["points"].sum() == sum(worth.values()) - worth["entropy"]
 
 
 def test_glossary_terms_are_found_and_explained():
