@@ -24,7 +24,8 @@ TINY = {
     "images": 12, "probe_train": 200, "probe_test": 60, "neighbours": 5, "mosaics": 4,
     "mosaics_train": 8, "mosaics_test": 4, "resamples": 8, "sets": 2, "epochs": 1, "least_steps": 2,
     "views": 2, "steps": 2, "masks": 4, "random_masks": 1, "view_counts": [1, 2],
-    "path_lengths": [1, 10, 40], "qualification": [200, 60],
+    "path_lengths": [1, 10, 40], "qualification": [200, 60], "long_paths": [20, 40],
+    "long_images": 2,
 }  # fmt: skip
 OWN = {
     "downstream": {"labels": [20, 40]},
