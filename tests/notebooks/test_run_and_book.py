@@ -89,9 +89,11 @@ def test_notebook_runs_and_writes_tidy_tables(runs, name):
                 "high",
                 "n",
             ]
-            assert (
-                (table["low"] <= table["value"] + 1e-9) & (table["value"] <= table["high"] + 1e-9)
-            ).all()
+            # a share of few decisions has no interval where a resample holds none of them
+            assert (table["low"].isna() == table["high"].isna()).all()
+            table = table.dropna(subset=["value", "low", "high"])
+            low, high = table["low"] - 1e-9, table["high"] + 1e-9
+            assert len(table) and ((low <= table["value"]) & (table["value"] <= high)).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
