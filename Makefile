@@ -46,9 +46,9 @@ pdf: $(INSTALLED) ## print the book that `make book` has built into one file (ne
 verify: $(INSTALLED) ## are the tables of this machine's run those of the repository? PROFILE=fashion [AGAINST=commit|/path/to/results]
 	$(PY) -m lib.report.verify $(profile) $(call option,against,AGAINST)
 
-lab: $(INSTALLED) ## build the notebooks of the lab for students, with solutions, for lecturers, in build/lab: [REPOSITORY=https://github.com/OWNER/NAME]; or grade what students hand in: GRADE=/path/to/folder
-	$(call only,REPOSITORY GRADE)
-	$(PY) -m lib.lab $(call option,repository,REPOSITORY) $(call option,grade,GRADE)
+lab: $(INSTALLED) ## build the notebooks of the lab for students, with solutions, for lecturers, in build/lab: [REPOSITORY=https://github.com/OWNER/NAME] [GRADER=1]; or grade what students hand in: GRADE=/path/to/folder
+	$(call only,REPOSITORY GRADE GRADER)
+	$(PY) -m lib.lab $(call option,repository,REPOSITORY) $(call option,grade,GRADE) $(call flag,grader,GRADER)
 
 test: $(INSTALLED) ## run the tests
 	$(call only)

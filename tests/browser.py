@@ -98,6 +98,9 @@ script.textContent = AXE;
 document.head.append(script);
 const top = (selector) => document.querySelector(selector)?.getBoundingClientRect().top + scrollY;
 const firsts = { verdict: top(".bd-article .verdict"), figure: top(".bd-article .strip, .bd-article figure img") };
+const still = document.createElement("style");  // text that fades in has too little contrast on the way
+still.textContent = "* { animation: none !important; transition: none !important; }";
+document.head.append(still);
 for (const fold of document.querySelectorAll("details")) fold.open = true;
 await wait(200);
 const broken = [];

@@ -6,6 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from lib.lab.editions import write_editions
+from lib.lab.execute import modules
+from lib.lab.grade import grade_all, grade_editions, write_grades
 from lib.lab.source import repository_url
 from lib.paths import ROOT
 from lib.run.errors import StudyError
@@ -22,19 +25,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--grade", type=Path, help="a notebook, or a folder of notebooks, to grade instead"
     )
+    parser.add_argument(
+        "--grader",
+        action="store_true",
+        help="also grade the solutions and the stubs that were built",
+    )
     arguments = parser.parse_args(argv)
+    folder = ROOT / "build" / "lab"
     try:
         if arguments.grade:
-            from lib.lab.grade import grade_all
-
-            target, sums = grade_all(arguments.grade)
-            print(sums, target.relative_to(ROOT), sep="\n")
+            print(write_grades(grade_all(arguments.grade), folder / "grades.csv"))
             return 0
-        from lib.lab.editions import write_editions
-        from lib.lab.execute import modules
-
         for archive in write_editions(modules(ROOT), arguments.repository, ROOT):
             print(archive.relative_to(ROOT))
+        if arguments.grader:
+            print(write_grades(grade_editions(), folder / "answer_sheet.csv"))
     except StudyError as error:
         print(error, file=sys.stderr)
         return 2

@@ -431,8 +431,8 @@ ATTACK = Exercise(
     attack,
     lambda: [_attack_case()],
     {
-        "it begins at the clean image, where the gradient is exactly 0, and moves nothing on its"
-        " first step: begin at start": lambda *a: _attacked(*a, from_clean=True),
+        "it begins at the clean image, where the gradient is 0 and its sign that of a rounding error:"
+        " begin at start": lambda *a: _attacked(*a, from_clean=True),
         "the score rises: go against the gradient": lambda *a: _attacked(*a, sign=1),
         "protected pixels are changed, too: only those in attacked may move":
             lambda *a: _attacked(*a, everywhere=True),

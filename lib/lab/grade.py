@@ -158,7 +158,7 @@ def grade(path: Path, worth: dict[str, dict[str, int]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["module", "exercise", "points", "of", "said"])
 
 
-def grade_all(submissions: Path, root: Path = ROOT) -> tuple[Path, str]:
+def grade_all(submissions: Path, root: Path = ROOT) -> pd.DataFrame:
     """Grade every notebook below a folder, or one notebook.
 
     Args:
@@ -166,11 +166,11 @@ def grade_all(submissions: Path, root: Path = ROOT) -> tuple[Path, str]:
         root: of the repository.
 
     Returns:
-        - ``build/lab/grades.csv``: the answer sheets, with the ``submission``'s path in front,
-        - the sums, a line a submission.
+        the answer sheets, with the ``submission``'s path in front; a notebook that cannot be graded
+        has a row that says so.
 
     Raises:
-        StudyError: there is no notebook; one that cannot be graded has a row that says so.
+        StudyError: there is no notebook.
     """
     paths = [submissions] if submissions.is_file() else sorted(submissions.rglob("*.ipynb"))
     paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
@@ -185,14 +185,39 @@ def grade_all(submissions: Path, root: Path = ROOT) -> tuple[Path, str]:
             sheet = pd.DataFrame([{"points": 0, "of": 0, "said": str(error)}])
         sheet.insert(0, "submission", name)
         sheets.append(sheet)
-    grades = pd.concat(sheets, ignore_index=True)
-    target = root / "build" / "lab" / "grades.csv"
-    target.parent.mkdir(parents=True, exist_ok=True)
     columns = ["submission", "module", "exercise", "points", "of", "said"]
-    grades.reindex(columns=columns).to_csv(target, index=False)
+    return pd.concat(sheets, ignore_index=True).reindex(columns=columns)
+
+
+def grade_editions(root: Path = ROOT) -> pd.DataFrame:
+    """The answer sheets of the editions in ``build/lab``: solutions get every point, stubs none.
+
+    Raises:
+        StudyError: they do not; the exercise is named.
+    """
+    sheets = []
+    for edition, expected in (("solutions", "right"), ("student", "not filled in")):
+        sheet = grade_all(root / "build" / "lab" / edition, root)
+        for row in sheet[sheet["said"] != expected].itertuples():
+            raise StudyError(
+                f"{edition}/{row.submission}: expected {row.exercise} to be graded"
+                f" {expected!r}, got {row.said!r}"
+            )
+        sheet["submission"] = f"{edition}/" + sheet["submission"]
+        sheets.append(sheet)
+    return pd.concat(sheets, ignore_index=True)
+
+
+def write_grades(grades: pd.DataFrame, target: Path) -> str:
+    """Write answer sheets as CSV.
+
+    Returns:
+        the points of each submission, a line each.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    grades.to_csv(target, index=False)
     sums = grades.groupby("submission", sort=False)[["points", "of"]].sum()
-    lines = [f"{name}: {row.points} of {row.of}" for name, row in sums.iterrows()]
-    return target, "\n".join(lines)
+    return "\n".join(f"{name}: {row.points} of {row.of}" for name, row in sums.iterrows())
 
 
 def main(path: str, seconds: str, *names: str) -> None:

@@ -52,25 +52,42 @@ def test_every_exercise_is_worth_its_difficulty():
     assert {value for worth in WORTH.values() for value in worth.values()} == {1, 2, 3}
 
 
-def test_solutions_get_every_point_and_stubs_none(here, tmp_path, monkeypatch):
-    folder = tmp_path / "handed in"
+@pytest.fixture
+def built(here, tmp_path, monkeypatch):
+    """A root whose editions are built."""
     for name in MODULES:
-        for who in ("solutions", "student"):
-            (folder / who).mkdir(parents=True, exist_ok=True)
-            nbformat.write(notebook_of(who, name), folder / who / f"{name}.ipynb")
+        for edition in ("solutions", "student"):
+            folder = tmp_path / "build" / "lab" / edition
+            folder.mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook_of(edition, name), folder / f"{name}.ipynb")
     monkeypatch.setattr(grade, "points", lambda root: WORTH)
-    target, sums = grade.grade_all(folder, tmp_path)
-    grades = pd.read_csv(target)
+    return tmp_path
+
+
+def test_solutions_get_every_point_and_stubs_none(built):
+    said = grade.write_grades(grade.grade_editions(built), built / "new" / "grades.csv")
+    grades = pd.read_csv(built / "new" / "grades.csv")
     assert list(grades) == ["submission", "module", "exercise", "points", "of", "said"]
     assert len(grades) == 2 * len(exercises())
     solved = grades["submission"].str.startswith("solutions")
-    assert (grades[solved]["said"] == "right").all()
     assert (grades[solved]["points"] == grades[solved]["of"]).all()
-    assert (grades[~solved]["said"] == "not filled in").all()
     assert grades[~solved]["points"].sum() == 0
     total = sum(WORTH["attention"].values())
-    assert f"solutions/attention.ipynb: {total} of {total}" in sums.splitlines()
-    assert f"student/attention.ipynb: 0 of {total}" in sums.splitlines()
+    assert f"solutions/attention.ipynb: {total} of {total}" in said.splitlines()
+    assert f"student/attention.ipynb: 0 of {total}" in said.splitlines()
+
+
+def test_a_solution_that_is_wrong_and_a_stub_that_is_right_are_refused(built):
+    folder = built / "build" / "lab"
+    broken = notebook_of("solutions")
+    change(broken, "entropy", "-(p", "(p")
+    nbformat.write(broken, folder / "solutions" / "attention.ipynb")
+    with pytest.raises(StudyError, match=r"solutions/attention.ipynb: expected entropy .* 'right'"):
+        grade.grade_editions(built)
+    for edition in ("solutions", "student"):
+        nbformat.write(notebook_of("solutions"), folder / edition / "attention.ipynb")
+    with pytest.raises(StudyError, match=r"student/attention.ipynb: .* got 'right'"):
+        grade.grade_editions(built)
 
 
 def test_one_mistake_costs_one_exercise_and_is_named(here, sheet_of):
@@ -131,9 +148,8 @@ def test_what_cannot_be_graded_is_named(tmp_path, monkeypatch):
     with pytest.raises(StudyError, match="none of the functions"):
         grade.grade(tmp_path / "b.ipynb", WORTH)
     monkeypatch.setattr(grade, "points", lambda root: WORTH)
-    target, sums = grade.grade_all(tmp_path, tmp_path)
-    assert pd.read_csv(target)["points"].tolist() == [0, 0]
-    assert sums.splitlines() == ["a.ipynb: 0 of 0", "b.ipynb: 0 of 0"]
+    said = grade.write_grades(grade.grade_all(tmp_path), tmp_path / "grades.csv")
+    assert said.splitlines() == ["a.ipynb: 0 of 0", "b.ipynb: 0 of 0"]
 
 
 def test_a_folder_without_notebooks_is_refused_in_words(tmp_path, capsys):
