@@ -2,11 +2,11 @@
 
 import ast
 
-from lib.kept.code import find_module, imports_of
+from lib.kept.code import defining, find_module, imports_of
 from lib.paths import ROOT
 
 ROOMS = (
-    "paths", "data", "encoders", "adopt", "pretrain", "kept", "probes", "attribution", "run", "lab",
+    "paths", "facade", "data", "encoders", "adopt", "pretrain", "kept", "probes", "attribution", "run", "lab",
     "report", "bench", "__main__",
 )  # fmt: skip
 
@@ -15,12 +15,16 @@ def modules():
     return sorted((ROOT / "lib").rglob("*.py"))
 
 
+def name_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
 def imported(path):
     """Modules of lib that a file imports."""
     package = ".".join(path.parent.relative_to(ROOT).parts)
-    for module, name in imports_of(ast.parse(path.read_text(encoding="utf-8")), package):
-        inner = f"{module}.{name}"
-        yield inner if name and find_module(inner) else module
+    for pair in imports_of(ast.parse(path.read_text(encoding="utf-8")), package):
+        for file in defining(*pair):
+            yield name_of(file).removesuffix(".__init__")
 
 
 def test_no_arrow_leads_upward():
@@ -37,9 +41,7 @@ def test_no_arrow_leads_upward():
 
 def test_no_circle():
     """Modules can be put in an order in which each imports only those before it."""
-    name = lambda path: ".".join(path.relative_to(ROOT).with_suffix("").parts)  # noqa: E731
-    facades = {name(p).removesuffix(".__init__") for p in modules() if p.name == "__init__.py"}
-    left = {name(p): set(imported(p)) - facades for p in modules() if p.name != "__init__.py"}
+    left = {name_of(p): set(imported(p)) for p in modules() if p.name != "__init__.py"}
     while free := [module for module, needs in left.items() if not needs & set(left) - {module}]:
         for module in free:
             del left[module]

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,7 @@ from pathlib import Path
 from lib.paths import ROOT
 
 NUMERIC = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "captum")
+LAZY = ("from typing import TYPE_CHECKING", "from lib.facade import hand_on", "hand_on(__name__)")
 KEEPING = ("lib.kept", "lib.paths")  # moves numbers, changes none
 Import = tuple[str, str | None]  # a module, and the name that is taken from it; None for itself
 
@@ -46,10 +48,16 @@ def stripped(tree: ast.Module) -> str:
 def imports_of(tree: ast.AST, package: str = "") -> list[Import]:
     """What a piece of Python imports from ``lib``; ``package`` holds it, for relative imports.
 
+    Of a name that serves for its attributes alone, the attributes: ``report.curves`` needs what
+    ``lib.report`` hands on as ``curves``, not all of ``lib.report``.
+
     >>> imports_of(ast.parse("import os, lib.a as a\\nfrom . import b\\nfrom lib.c import *"), "lib.d")
     [('lib.a', None), ('lib.d', 'b'), ('lib.c', '*')]
+    >>> imports_of(ast.parse("from lib import c, d\\nprint(c.x, c.y.z, d, d.x)"))
+    [('lib', 'c.x'), ('lib', 'c.y'), ('lib', 'd')]
     """
     found: list[Import] = []
+    uses = _uses(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [(alias.name, None) for alias in node.names]
@@ -57,14 +65,34 @@ def imports_of(tree: ast.AST, package: str = "") -> list[Import]:
             parts = package.split(".")
             above = parts[: len(parts) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
-            found += [(base, alias.name) for alias in node.names]
+            for alias in node.names:
+                ends = sorted(uses.get(alias.asname or alias.name, [""]))
+                found += [(base, alias.name + end) for end in (ends if "" not in ends else [""])]
     return [pair for pair in found if pair[0].split(".")[0] == "lib"]
 
 
+def _uses(tree: ast.AST) -> dict[str, set[str]]:
+    """Names -> the attributes that are taken of them, ``.x``; and ``""`` if anything else is done
+    with them."""
+    found, taken = defaultdict(set), set()
+    for node in ast.walk(tree):  # an attribute comes before the name that it is of
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found[node.value.id].add(f".{node.attr}")
+            taken.add(node.value)
+        elif isinstance(node, ast.Name) and node not in taken:
+            found[node.id].add("")
+    return found
+
+
 def facade_of(tree: ast.Module, package: str) -> dict[str, Import] | None:
-    """Names that an ``__init__`` hands on -> where from; None if it holds more than such imports."""
+    """Names that an ``__init__`` hands on, at once or as ``lib.facade`` does -> where from; None if
+    it holds more than such imports."""
     handed: dict[str, Import] = {}
-    for node in tree.body:
+    lazy = ast.unparse(tree.body[-1:]) == "hand_on(__name__)"
+    body = [line for n in tree.body for line in (n.body if lazy and _for_readers(n) else [n])]
+    for node in body:
+        if lazy and ast.unparse(node) in LAZY:
+            continue
         if isinstance(node, ast.ImportFrom):
             sources = imports_of(node, package)
             if len(sources) < len(node.names) or any(alias.name == "*" for alias in node.names):
@@ -74,6 +102,10 @@ def facade_of(tree: ast.Module, package: str) -> dict[str, Import] | None:
             if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
                 return None
     return handed
+
+
+def _for_readers(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 @lru_cache(maxsize=4096)
@@ -102,17 +134,17 @@ def find_module(name: str, root: Path = ROOT) -> Path | None:
 
 
 def defining(module: str, name: str | None, root: Path = ROOT) -> list[Path]:
-    """Files that a name comes from: through facades to the module that defines it, and packages on
-    the way that do more than hand on names."""
+    """Files that a name comes from, or an attribute of one, ``name.attribute``: through facades to
+    the module that defines it, and packages on the way that do more than hand on names."""
     path = find_module(module, root)
     if path is None:
         return []
     if path.name == "__init__.py" and name is not None:
-        facade = read_module(path, root).facade or {}
+        facade, (name, _, attribute) = read_module(path, root).facade or {}, name.partition(".")
         if name in facade and facade[name] != (module, name):
             return [*_packages(module, root), *defining(*facade[name], root)]
         if find_module(f"{module}.{name}", root):
-            return defining(f"{module}.{name}", None, root)
+            return defining(f"{module}.{name}", attribute or None, root)
     return [*_packages(module, root), path]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib import probes
 from lib.lab.exercise import Exercise
-from lib.probes import attention_distance as distance_probe
 from lib.probes.normalized_mutual_information import normalized_mutual_information
 from lib.probes.patch_attention import patch_attention
 
@@ -84,7 +84,7 @@ MAP_OF_QUERY = Exercise(
 
 def patch_distances(grid: tuple[int, int], patch_size: float) -> Tensor:
     """Distances in pixels between patch centres, ``(patches, patches)``."""
-    return distance_probe.patch_distances(tuple(grid), patch_size).float()
+    return probes.patch_distances(tuple(grid), patch_size).float()
 
 
 def _centres(grid: tuple[int, int]) -> Tensor:
@@ -230,7 +230,7 @@ MUTUAL_INFORMATION = Exercise(
 
 def uniform_distance(grid: tuple[int, int], patch_size: float) -> float:
     """Attention distance of attention that is the same everywhere, in pixels."""
-    return distance_probe.uniform_attention_distance(tuple(grid), patch_size)
+    return probes.uniform_attention_distance(tuple(grid), patch_size)
 
 
 def _without_self(grid: tuple[int, int], patch_size: float) -> float:

@@ -63,7 +63,7 @@ def tables_behind(notebook: NotebookNode) -> dict[str, str]:
         if cell.cell_type != "code":
             continue
         for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "write_table":
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("write_table"):
                 table, _, name = node.args
                 if isinstance(table, ast.Name) and isinstance(name, ast.Constant):
                     written[table.id] = name.value

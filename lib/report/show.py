@@ -33,6 +33,11 @@ def html_table(table: pd.DataFrame, caption: str, index: bool = False) -> str:
     )
 
 
+def show_frame(table: pd.DataFrame, caption: str, index: bool = False) -> HTML:
+    """:func:`html_table`, shown by the cell that ends with it."""
+    return HTML(html_table(table, caption, index))
+
+
 def folded(html: str, summary: str) -> HTML:
     """HTML behind a line that opens it."""
     return HTML(f"<details class='behind'><summary>{escape(summary)}</summary>{html}</details>")

@@ -66,14 +66,14 @@ def notebook_imports(notebook: Path) -> list[Import]:
     Raises:
         StudyError: a cell that is not Python.
     """
-    to_python, found = TransformerManager().transform_cell, []  # turns %magics into calls
+    to_python, body = TransformerManager().transform_cell, []  # turns %magics into calls
     for number, cell in enumerate(read_notebook(notebook).cells, start=1):
         if cell.cell_type == "code":
             try:
-                found += imports_of(ast.parse(to_python(cell.source)))
+                body += ast.parse(to_python(cell.source)).body
             except SyntaxError as error:
                 raise not_python(f"cell {number} of {notebook.name}", error) from error
-    return found
+    return imports_of(ast.Module(body, []))
 
 
 def not_python(where: str, error: SyntaxError) -> StudyError:

@@ -2,6 +2,7 @@
 need no execution."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from lib.paths import ROOT
 from lib.run.layout import contents, read_notebook
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+IMPORT = (ast.Import, ast.ImportFrom)
+SCHEMATIC = re.compile(r"(from lib.report import show_schematic\n\nshow_schematic\(.*\))?")
 PROFILES = sorted((ROOT / "notebooks" / "profiles").glob("*.yaml"))
 
 
@@ -43,6 +46,16 @@ def test_cells_are_short_and_define_little(notebook):
             node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.ClassDef)
         ]
         assert not classes, "classes belong in lib"
+
+
+def test_imports_stand_together_in_at_most_six_lines(notebook):
+    """In one cell; a diagram that opens the page, before it, imports what draws it."""
+    found = []
+    for cell in code_cells(notebook):
+        nodes = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, IMPORT)]
+        if nodes and cell.source != SCHEMATIC.match(cell.source)[0]:
+            found.append(sum(node.end_lineno - node.lineno + 1 for node in nodes))
+    assert len(found) == 1 and found[0] <= 6, found
 
 
 def test_every_figure_has_name_caption_and_alternative_text(notebook):

@@ -1,12 +1,14 @@
 """A key changes exactly when something that the run depends on changes."""
 
 import os
+import shutil
 
 import nbformat
 import pytest
 import yaml
 from PIL import Image
 
+from lib.paths import ROOT
 from lib.run import fingerprint as module
 from lib.run.errors import StudyError
 from lib.run.fingerprint import claims_of, fingerprint, library
@@ -33,6 +35,29 @@ def test_the_library_is_followed_through_imports(root):
     found = library(find_notebook("first", root), root)
     assert list(found) == ["lib/tools/base.py", "lib/tools/double.py"]
     assert library(find_notebook("first_second", root), root) == {}
+
+
+@pytest.mark.parametrize("page", ["fourier", "trust"])
+def test_a_page_that_imports_from_facades_depends_on_what_it_uses_and_no_more(page, tmp_path):
+    """On a copy of lib: every module of the six packages is changed in turn."""
+    shutil.copytree(ROOT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    notebook = find_notebook(page)
+    before = library(notebook, tmp_path)
+    packages = ("attribution", "data", "encoders", "pretrain", "probes", "report")
+    modules = [p for name in packages for p in (tmp_path / "lib" / name).glob("*.py")]
+    for path in modules:
+        text = path.read_text()
+        path.write_text(
+            f"{text}\nif True:\n    CHANGED = 1\n" if path.stem != "__init__" else f"{text}#"
+        )
+        used = path.relative_to(tmp_path).as_posix() in before
+        assert (library(notebook, tmp_path) != before) == used, path.name
+        path.write_text(text)
+    used = set(before) & {path.relative_to(tmp_path).as_posix() for path in modules}
+    assert 20 < len(used) < len(modules) / 2 and not any("__init__" in name for name in used)
+    expected = {"fourier": "data/mosaic", "trust": "attribution/separation"}[page]
+    assert f"lib/{expected}.py" in used
+    assert ("lib/attribution/ssla.py" in used) == (page == "trust")
 
 
 @pytest.mark.parametrize(
