@@ -28,7 +28,8 @@ def check(function: Callable) -> Callable:
     if name not in known:
         raise KeyError(f"no exercise asks for {name!r}; the functions are {', '.join(known)}")
     try:
-        print(f"✓ {name} is right on {verify(known[name], function)} inputs.")
+        inputs = verify(known[name], function)
+        print(f"✓ {name} is right on {inputs} input{'s' * (inputs > 1)}.")
         return function
     except Unfilled:
         print(f"… {name} is not filled in yet; the cells below use the reference.")

@@ -48,7 +48,7 @@ def _renderer() -> MarkdownIt:
 
 def rendered(text: str) -> str:
     """HTML of Markdown with formulas left to MathJax; citations are left out."""
-    return _renderer().render(CITED.sub("", text))
+    return _renderer().render(re.sub(rf"\s*{CITED.pattern}", "", text))
 
 
 def figure_of(cell: NotebookNode) -> str:
