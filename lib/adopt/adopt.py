@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import timm
@@ -446,6 +446,8 @@ def adopt(
     side = input_size or found.side
     if patch and side % patch:
         raise ValueError(f"INPUT_SIZE={side} is no multiple of the patches of {patch} px")
+    if side != found.side:
+        found = resizable(found, side)
     facts = dict(
         method=method or found.method, family=family, architecture=found.architecture,
         arguments=found.arguments, patch_size=patch, prefix_tokens=prefix, mean=found.mean,
@@ -474,6 +476,18 @@ def adopt(
     write_both(path, content, card)
     say("; ".join(said))
     return card
+
+
+def resizable(found: Adopted, side: int) -> Adopted:
+    """The same network for images of ``side`` px: one of another fixed size now interpolates its
+    positions to that of each image, where timm can; others are left as they are."""
+    fixed = not getattr(found.model, "dynamic_img_size", True)
+    if not fixed or found.model.patch_embed.img_size == (side, side):
+        return found
+    arguments = found.arguments | {"dynamic_img_size": True}
+    model = build(found.architecture, arguments)
+    model.load_state_dict(found.model.state_dict())
+    return replace(found, model=model.eval(), arguments=arguments)
 
 
 def _layouts_pooling(found: Adopted) -> str | None:

@@ -334,3 +334,21 @@ def test_a_card_of_an_encoder_from_a_hub_names_an_architecture(tmp_path, monkeyp
     monkeypatch.undo()
     assert (card.architecture, card.arguments["img_size"]) == ("vit_tiny_patch16_224", 32)
     assert load_encoder("custom/mine", tmp_path)(torch.rand(1, 3, 32, 32)).shape == (1, 192)
+
+
+def test_a_named_network_of_fixed_size_takes_images_of_another(tmp_path, saved):
+    torch.manual_seed(1)
+    named = timm.create_model("vit_tiny_patch16_224", num_classes=0).eval()
+    torch.nn.init.normal_(named.pos_embed)
+    path, x = saved(named.state_dict()), torch.rand(2, 3, 64, 64)
+    card = adopt(
+        str(path), "small", root=tmp_path, arch="vit_tiny_patch16_224", family="CL", input_size=64
+    )
+    smaller = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=64).eval()
+    positions = timm.layers.resample_abs_pos_embed(named.pos_embed, (4, 4), num_prefix_tokens=1)
+    smaller.load_state_dict(named.state_dict() | {"pos_embed": positions})
+    found = load_encoder("custom/small", tmp_path)
+    with torch.no_grad():
+        expected = smaller(found.normalise(x))
+        torch.testing.assert_close(found(x), expected, atol=1e-5, rtol=1e-5)
+    assert card.input_size == 64
