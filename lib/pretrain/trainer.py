@@ -3,7 +3,9 @@ card."""
 
 import csv
 import os
+import sys
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,10 +83,24 @@ class Progress:
     rows: list[list] = field(default_factory=list)
 
 
+def _damage(state: Path) -> str | None:
+    """Which entry of a saved state is not as its checksum says; None if all are."""
+    try:
+        with zipfile.ZipFile(state) as file:
+            return file.testzip()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        return str(error)
+
+
 def restore(stem: Path, objective: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Load the last saved state, ``STEM.resume.pt`` and ``STEM.csv``, if there is one."""
+    """Load the last saved state, ``STEM.resume.pt`` and ``STEM.csv``, if there is one; a damaged
+    one is named and removed."""
     resume = stem.with_name(f"{stem.name}.resume.pt")
     if not resume.exists():
+        return Progress()
+    if what := _damage(resume):
+        print(f"{resume.name} is damaged, trained from the start: {what}", file=sys.stderr)
+        resume.unlink(missing_ok=True)
         return Progress()
     state = torch.load(resume, weights_only=True, map_location="cpu")
     objective.load_state_dict(state["objective"])

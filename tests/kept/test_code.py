@@ -11,9 +11,10 @@ from lib.kept.files import key_of
 from lib.paths import ROOT
 from lib.probes.fine_tuned import _confusion, _correct
 from lib.probes.measure import _represent, measure_now
+from lib.probes.probe_correct import _probe
 
 CODE = '"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1  # why\n'
-KEPT = [attacked, _correct, _confusion, _represent, measure_now]  # each kind of result on disk
+KEPT = [attacked, _correct, _confusion, _represent, measure_now, _probe]  # each kind, on disk
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,16 @@ def test_each_module_moves_the_key_and_a_comment_does_not(function, monkeypatch,
             more = "CHANGED = 1" if path.name != "__init__.py" else "from lib.paths import ROOT"
             path.write_text(f"{more}\n{path.read_text(encoding='utf-8')}")
     assert key() == before
+
+
+def test_every_kind_of_kept_result_is_tried_here():
+    """The functions that lib hands to ``kept``, or to ``_kept``, which passes its own on."""
+    found, place = set(), {"kept": 2, "_kept": 3}
+    for path in Path(ROOT / "lib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in place:
+                found.add(ast.unparse(node.args[place[ast.unparse(node.func)]]))
+    assert found - {"function"} == {function.__name__ for function in KEPT}
 
 
 def test_what_decides_a_number_is_in_its_closure():

@@ -1,6 +1,9 @@
 """A kept result is reused exactly when nothing it depends on has changed, and never when damaged."""
 
+import multiprocessing
 import os
+import random
+import time
 
 import pytest
 import torch
@@ -160,3 +163,30 @@ def test_what_a_dead_process_left_half_written_is_removed(tmp_path, calls):
         file.touch()
     kept(tmp_path, "a", calls[0], torch.ones(1))
     assert not dead.exists() and alive.exists()
+
+
+def keep_on(folder) -> None:
+    """Keep one result after the other, in a process to be killed."""
+    torch.set_num_threads(1)  # those of the parent are not there after a fork
+    for number in range(10**6):
+        kept(folder, "a", doubled, torch.full((50_000,), float(number % 3)))
+
+
+def test_killed_at_random_moments_it_leaves_good_files(tmp_path, capsys):
+    """Twenty-four times, two processes at once that keep the same results; the next leaves no
+    debris."""
+    moments, context = random.Random(0), multiprocessing.get_context("fork")
+    for _ in range(12):
+        for file in tmp_path.iterdir():
+            file.unlink()
+        running = [context.Process(target=keep_on, args=(tmp_path,)) for _ in range(2)]
+        for process in running:
+            process.start()
+        for process in running:
+            time.sleep(moments.uniform(0.01, 0.12))
+            process.kill()
+            process.join()
+        for value in range(4):  # the last one is new, and its write sweeps
+            found = kept(tmp_path, "a", doubled, torch.full((50_000,), float(value)))
+            assert torch.equal(found["found"], torch.full((50_000,), 2.0 * value))
+        assert len(list(tmp_path.iterdir())) == 4 and capsys.readouterr().err == ""

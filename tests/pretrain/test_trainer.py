@@ -139,6 +139,23 @@ def test_rows_of_the_log_after_the_saved_state_are_written_anew(run, objective, 
     assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("place", ["empty", "half", 0.3, 0.6, 0.8])
+def test_a_damaged_state_is_named_and_the_training_starts_anew(
+    run, objective, tmp_path, capsys, place
+):
+    """One flipped bit within the weights or the optimizer's averages, too."""
+    run(objective("simmim"), "whole")
+    run(objective("simmim"), "parts", stop_after=4)
+    state = tmp_path / "parts" / "tiny.resume.pt"
+    good = state.read_bytes()
+    bit = int(len(good) * place) if isinstance(place, float) else 0
+    flipped = good[:bit] + bytes([good[bit] ^ 1]) + good[bit + 1 :]
+    state.write_bytes({"empty": b"", "half": good[: len(good) // 2]}.get(place, flipped))
+    run(objective("simmim"), "parts")
+    assert "tiny.resume.pt is damaged, trained from the start: " in capsys.readouterr().err
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+
+
 def test_a_finished_training_is_not_trained_further(run, objective):
     finished, again = objective("simmim"), objective("simmim", seed=1)
     run(finished, "whole")
