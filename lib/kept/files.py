@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import psutil
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from lib.encoders.encoder import Encoder
@@ -113,7 +113,9 @@ def write(path: Path, key: str, tensors: dict[str, Tensor]) -> None:
         if not psutil.pid_exists(int(half.suffix[1:])):
             half.unlink(missing_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, metadata={"key": key, "checksum": checksum(key, tensors)})
+    # save_file would write to a temporary file with a name of its own first, which a kill leaves
+    facts = {"key": key, "checksum": checksum(key, tensors)}
+    temporary.write_bytes(save(tensors, metadata=facts))
     os.replace(temporary, path)
 
 

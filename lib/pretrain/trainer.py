@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -235,5 +235,5 @@ def export_weights(objective: nn.Module, extras: Sequence[str], path: Path) -> N
         k: v.half().contiguous() for k, v in objective.state_dict().items() if k.startswith(keep)
     }
     temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary)
+    temporary.write_bytes(to_bytes(tensors))
     os.replace(temporary, path)
