@@ -37,7 +37,6 @@ from lib.encoders.card import CHECKPOINTS, Card, write_card
 from lib.encoders.encoder import Encoder
 from lib.encoders.load import channels_of, placed, token_layout
 
-IMAGENET = NORMALISATIONS["imagenet"]
 HUBS = ("timm:", "hf-hub:")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LARGEST_SIDE = 4096  # pixels

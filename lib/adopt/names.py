@@ -16,14 +16,9 @@ State = dict[str, Tensor]
 
 # of an encoder's own module, yet not the encoder: classifiers, tokens of masked training
 CLASSIFIERS = (
-    "head.",
-    "head_dist.",
-    "fc.",
-    "heads.",
-    "classifier.",
-    "cls_classifier.",
+    "head.", "head_dist.", "fc.", "heads.", "classifier.", "cls_classifier.",
     "distillation_classifier.",
-)
+)  # fmt: skip
 MASKED_TRAINING = ("mask_token", "masked_embed", "lm_head.")
 # what timm computes by itself; :func:`lib.adopt.check.computed_buffers` compares it
 COMPUTED = re.compile(
@@ -325,12 +320,7 @@ NAMINGS = (
             (r"\.layer\.(\d)\.normalization\.", lambda found: f".bn{int(found[1]) + 1}."),
         ),
     ),
-    Naming(
-        "torchvision, ResNet",
-        r"^layer1\.0\.conv1\.weight$",
-        (),
-        ("fc.",),
-    ),
+    Naming("torchvision, ResNet", r"^layer1\.0\.conv1\.weight$", (), ("fc.",)),
     Naming(
         "torchvision, ResNet without its classifier, numbered",
         r"^4\.0\.conv1\.weight$",
@@ -352,12 +342,7 @@ NAMINGS = (
         ("head.",),
         finish_convnext,
     ),
-    Naming(
-        "timm, ConvNeXt",
-        r"^stages\.0\.blocks\.0\.conv_dw\.weight$",
-        (),
-        ("head.fc.",),
-    ),
+    Naming("timm, ConvNeXt", r"^stages\.0\.blocks\.0\.conv_dw\.weight$", (), ("head.fc.",)),
 )  # fmt: skip
 ANY = Naming("as ARCH= names them", "", (), CLASSIFIERS)
 

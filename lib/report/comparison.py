@@ -68,54 +68,38 @@ STATISTICS = [
     Statistic("linear probe accuracy", "data_and_encoders", "linear probe accuracy"),
     Statistic("score at the end of SSLA's path", "ssla", "score", "step"),
     Statistic("completeness gap, 10 steps", "axioms", "pixel", where={"steps": 10}),
-    Statistic(
-        "similarity, important half protected",
-        "protection",
-        "R1 important",
-        where={"mask_rate": 50},
-    ),
+    Statistic("similarity, important half protected", "protection", "R1 important",
+        where={"mask_rate": 50}),
     Statistic("separation of SSLA", "better_than_what", "separation", where={"method": "SSLA"}),
     Statistic("separation under noise", "trust", "noise"),
-    Statistic(
-        "likeness to maps of random weights", "trust.randomisation", "rank correlation", "share"
-    ),
+    Statistic("likeness to maps of random weights", "trust.randomisation", "rank correlation",
+        "share"),
     Statistic("agreement of two draws of views", "stability", "two draws", "views"),
     Statistic("fine-tuning accuracy, most labels", "downstream", "fine-tuning", "labels"),
     Statistic("mean IoU of mosaics, fine-tuned", "downstream.dense", "mean IoU, fine-tuned"),
-    Statistic(
-        "attention distance, last block (px)", "self_attention", "attention distance", "depth"
-    ),
-    Statistic(
-        "normalised mutual information, last block",
-        "self_attention",
-        "normalised mutual information",
-        "depth",
-    ),
+    Statistic("attention distance, last block (px)", "self_attention", "attention distance",
+        "depth"),
+    Statistic("normalised mutual information, last block", "self_attention",
+        "normalised mutual information", "depth"),
     Statistic("similarity between heads, last block", "similarity", "heads: outputs", "depth"),
     Statistic("similarity between depths, last block", "similarity", "depths: block", "depth"),
-    Statistic(
-        "similarity between tokens, last block", "similarity", "tokens: after the block", "depth"
-    ),
+    Statistic("similarity between tokens, last block", "similarity", "tokens: after the block",
+        "depth"),
     Statistic("common shift, last block", "token_shift", "common shift", "depth"),
     Statistic("token-level spectrum, last block", "spectra.depth", "token level", "depth"),
     Statistic("image-level spectrum, last block", "spectra.depth", "image level", "depth"),
     Statistic("shape fraction", "shape_or_texture.cues", "shape fraction"),
     Statistic("Δ log amplitude, last block", "fourier", "amplitude, official", "depth"),
-    Statistic(
-        "layerwise probe, accuracy at its best block",
-        "layerwise_probe",
-        "mean patch token",
-        "value",
-    ),
-    Statistic(
-        "layerwise probe, best block", "layerwise_probe", "mean patch token", "value", reads="depth"
-    ),
+    Statistic("layerwise probe, accuracy at its best block", "layerwise_probe", "mean patch token",
+        "value"),
+    Statistic("layerwise probe, best block", "layerwise_probe", "mean patch token", "value",
+        reads="depth"),
     Statistic("nearest tokens of the own image", "token_tsne", "tokens of the own image"),
     Statistic("attribution on the garment", "where_they_look", "on the garment"),
     Statistic("attribution on the outline", "where_they_look", "on the outline"),
     Statistic("mean frequency of the attribution", "where_they_look", "mean frequency"),
     Statistic("effective area of the attribution", "where_they_look", "effective area"),
-]
+]  # fmt: skip
 
 
 def comparison(pages: Iterable[Page], root: Path = ROOT) -> pd.DataFrame:

@@ -519,125 +519,91 @@ class Schematic:
 
 
 SCHEMATICS = {
-    "contrastive learning": Schematic(
-        contrastive_learning,
-        160,
+    "contrastive learning": Schematic(contrastive_learning, 160,
         "Contrastive learning: two views of one image must land together, other images apart.",
         "An image becomes two altered views; an encoder puts both at nearly one place of a sphere,"
         " and other images elsewhere.",
     ),
-    "masked image modelling": Schematic(
-        masked_image_modelling,
-        160,
+    "masked image modelling": Schematic(masked_image_modelling, 160,
         "Masked image modelling: hidden patches must be filled in from the visible ones.",
         "An image, the same image with most patches hatched, an encoder and a small head, and the"
         " image filled in; the loss joins the first and the last.",
     ),
-    "SSLA": Schematic(
-        ssla_path,
-        232,
+    "SSLA": Schematic(ssla_path, 232,
         "SSLA: walk until the encoder no longer recognises the image, and note which pixels made"
         " the score fall.",
         "Five garments that fade from x0 to xT, and below them the falling score S; its whole fall"
         " is the sum of the attribution.",
     ),
-    "mask and attack": Schematic(
-        mask_and_attack,
-        206,
+    "mask and attack": Schematic(mask_and_attack, 206,
         "Mask and attack: protect what the attribution calls important, attack the rest, and see"
         " how far the representation turns.",
         "Two rows: with the important pixels protected the attacked representation stays near, with"
         " the unimportant ones protected it turns away.",
     ),
-    "attention distance": Schematic(
-        attention_distance,
-        186,
+    "attention distance": Schematic(attention_distance, 186,
         "Attention distance: how far from itself a query looks, weighted by attention.",
         "Two grids of patches with arrows from one query: short arrows to neighbours on the left,"
         " long ones to the corners on the right.",
     ),
-    "mutual information": Schematic(
-        mutual_information,
-        188,
+    "mutual information": Schematic(mutual_information, 188,
         "Normalised mutual information: does knowing the query tell where attention goes?",
         "Two attention matrices: one dark along the diagonal, where query tells key, one dark in a"
         " single column, where it tells nothing.",
     ),
-    "similarity": Schematic(
-        token_similarity,
-        166,
+    "similarity": Schematic(token_similarity, 166,
         "Cosine similarity: do tokens, heads or depths point the same way?",
         "Two fans of arrows: narrow, with cosine near one, and wide, with cosine near zero.",
     ),
-    "token shift": Schematic(
-        token_shift,
-        188,
+    "token shift": Schematic(token_shift, 188,
         "Token shift: does self-attention move all tokens by one vector, or each by its own?",
         "Points with arrows: parallel ones on the left, diverging ones on the right.",
     ),
-    "singular spectrum": Schematic(
-        singular_spectrum,
-        164,
+    "singular spectrum": Schematic(singular_spectrum, 164,
         "Singular spectrum: along how many directions does a cloud of tokens spread?",
         "A cloud of points with its two main directions; beside it log variance by direction, one"
         " flat curve and one steep.",
     ),
-    "Fourier amplitude": Schematic(
-        fourier_amplitude,
-        182,
+    "Fourier amplitude": Schematic(fourier_amplitude, 182,
         "Fourier amplitude: how much of a feature changes quickly from patch to patch.",
         "A grid of values is turned into frequencies: the centre is smooth, the rim edges and"
         " texture.",
     ),
-    "readings": Schematic(
-        linear_probe_or_fine_tuning,
-        190,
+    "readings": Schematic(linear_probe_or_fine_tuning, 190,
         "Two readings of one encoder: a linear probe asks what is there, fine-tuning what it can"
         " become.",
         "Two rows of image, encoder, linear layer and class; the encoder is dashed, frozen, in the"
         " first and bold, trained, in the second.",
     ),
-    "cue conflict": Schematic(
-        cue_conflict,
-        174,
+    "cue conflict": Schematic(cue_conflict, 174,
         "Cue conflict: the silhouette says one class, the texture another.",
         "A striped top enters an encoder, which may answer top, by shape, or bag, by texture.",
     ),
-    "hybrid": Schematic(
-        hybrid_loss,
-        194,
+    "hybrid": Schematic(hybrid_loss, 194,
         "A hybrid minimises (1 − λ) of one loss and λ of the other.",
         "Two boxes, masked modelling weighed by one minus lambda and contrastive weighed by lambda,"
         " lead to one encoder; below a scale of lambda from zero to one.",
     ),
-    "token map": Schematic(
-        token_map,
-        164,
+    "token map": Schematic(token_map, 164,
         "Token map: do the tokens of an image keep together?",
         "Two scatter plots of tokens with three forms: in three clusters on the left, mingled on"
         " the right.",
     ),
-    "depth": Schematic(
-        blocks_by_depth,
-        170,
+    "depth": Schematic(blocks_by_depth, 170,
         "By depth: the same question is put to the output of every block.",
         "An image passes five blocks in a row; an arrow leads from each to one question.",
     ),
-    "decoder": Schematic(
-        decoder_in_the_encoder,
-        142,
+    "decoder": Schematic(decoder_in_the_encoder, 142,
         "Without a decoder of its own, an encoder's last blocks have to turn features back into"
         " pixels.",
         "An image, eight blocks of which the first four learn what is there and the last four turn"
         " back to pixels, and the hidden patches to fill in.",
     ),
-    "object overlap": Schematic(
-        object_overlap,
-        148,
+    "object overlap": Schematic(object_overlap, 148,
         "Overlap: how much of what it looks at lies on the object?",
         "A garment, a map of attention, and the share of the map that lies on the garment.",
     ),
-}
+}  # fmt: skip
 
 DEFINITIONS = (
     '<defs><marker id="arrow" viewBox="0 0 8 8" refX="6.5" refY="4" markerWidth="6"'

@@ -86,8 +86,3 @@ def damage(profile: str, name: str, key: str, root: Path = ROOT) -> str | None:
         if file_sha256(root / path) != sha256:
             return f"{path} is damaged"
     return None
-
-
-def is_current(profile: str, name: str, key: str, root: Path = ROOT) -> bool:
-    """Whether the last good run had this key and all that it wrote is still there, unchanged."""
-    return damage(profile, name, key, root) is None

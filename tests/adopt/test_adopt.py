@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from lib.adopt import __main__ as command
 from lib.adopt import adopt as module
 from lib.adopt.adopt import adopt
+from lib.adopt.normalisation import NORMALISATIONS
 from lib.adopt.read_file import read_source, verified
 from lib.encoders.card import read_card
 from lib.encoders.equivalent import equivalent
@@ -74,7 +75,7 @@ def test_a_file_becomes_an_encoder_with_the_same_representation(tmp_path, saved,
     )
     encoder = load_encoder("custom/mine", tmp_path)
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in module.IMAGENET)
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in NORMALISATIONS["imagenet"])
     with torch.no_grad():
         expected = vit.forward_features((x - mean) / std)[:, 0]
     assert torch.allclose(encoder(x), expected, atol={"fp16": 0.02, "bf16": 0.1}.get(kind, 1e-5))
