@@ -23,16 +23,17 @@ class Facade(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name.startswith("__") or name not in self.handed_on:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(self.handed_on[name]), name)
-        setattr(self, name, value)
-        return value
+        return getattr(import_module(self.handed_on[name]), name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        """An imported module becomes an attribute of its package; a function that the package hands
-        on under the same name goes before it."""
-        if isinstance(value, ModuleType) and self.handed_on.get(name) == value.__name__:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
+        """An imported module becomes an attribute of its package, unless the package hands on what
+        the module defines under the same name."""
+        if not isinstance(value, ModuleType) or self.handed_on.get(name) != value.__name__:
+            super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple:
+        """Like any module, by name: a function that uses a facade can go to another process."""
+        return import_module, (self.__name__,)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.handed_on})

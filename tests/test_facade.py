@@ -1,9 +1,11 @@
 """Packages hand on names, and ``from package import name`` imports no more than it needs."""
 
+import pickle
 import subprocess
 import sys
 from importlib import import_module
 
+import cloudpickle
 import pytest
 
 from lib.facade import Facade
@@ -54,6 +56,14 @@ print(attention_distance is same is lib.probes.attention_distance, callable(same
     assert run(code) == "True True"
 
 
+def test_what_replaces_a_name_in_its_module_is_what_the_package_hands_on(monkeypatch):
+    from lib import probes
+
+    assert probes.measure is not None  # asked for before
+    monkeypatch.setattr(sys.modules["lib.probes.measure"], "measure", 7)
+    assert probes.measure == 7
+
+
 def test_a_module_without_a_namesake_is_imported_as_ever():
     assert run("from lib.attribution import controls; print(controls.__name__)") == (
         "lib.attribution.controls"
@@ -70,3 +80,12 @@ def test_a_package_imports_nothing_until_it_is_used():
     }
     loaded = run("import sys; from lib.report import two_thirds; print(*sys.modules)").split()
     assert "lib.report.statistics" in loaded and "lib.report.figures" not in loaded
+
+
+def test_what_uses_a_facade_can_go_to_another_process():
+    """As a notebook's own function does with Dask or joblib."""
+    from lib import probes
+
+    assert pickle.loads(pickle.dumps(probes)) is probes
+    name = pickle.loads(cloudpickle.dumps(lambda: probes.attention_distance.__name__))
+    assert name() == "attention_distance"

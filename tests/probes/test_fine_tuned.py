@@ -1,8 +1,9 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
 
-import lib.probes.both_readings
 from lib import paths
 from lib.data.images import Images
 from lib.data.mosaic import mosaic
@@ -87,7 +88,9 @@ def test_confusions_of_mosaics(results, encoder):
 
 def test_both_readings_use_the_first_labels(results, encoder, monkeypatch):
     monkeypatch.setattr(
-        lib.probes.both_readings, "representations", lambda e, images: e.representations(images)
+        sys.modules["lib.probes.both_readings"],
+        "representations",
+        lambda e, images: e.representations(images),
     )
     train, test = some(24, 0), some(5, 1)
     found = both_readings("custom", encoder, train, test, 12, **OPTIONS)

@@ -59,7 +59,7 @@ def test_classes_that_share_a_preconditioner_find_the_same(monkeypatch):
     (x, y), (test_x, _) = correlated(300, 1), correlated(200, 2)
     assert 10 * 41**2 < LARGEST
     own = fit_linear_probe(x, y, [0.1]).logits(test_x.numpy())
-    monkeypatch.setattr("lib.probes.linear_probe.LARGEST", 41**2)
+    monkeypatch.setattr(sys.modules["lib.probes.linear_probe"], "LARGEST", 41**2)
     assert np.abs(fit_linear_probe(x, y, [0.1]).logits(test_x.numpy()) - own).max() < 1e-4
 
 
