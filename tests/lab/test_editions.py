@@ -221,7 +221,7 @@ def test_slides_show_the_same_figures_and_hide_notes():
     slides = slides_of(new_notebook(cells=cells))
     assert len(slides) == 5
     assert "\\(a_b\\)" in slides[1]
-    assert "\\(c_d\\), too" in slides[1]
+    assert "\\(c_d\\)</span>, too" in slides[1]
     assert "long reason" in slides[2]
     assert 'aria-label="Line chart"' in slides[3]
     assert '<aside class="notes">' in slides[3]
