@@ -194,12 +194,12 @@ def test_pages_fit_the_window_and_load_everything(html, width, tmp_path):
         CHROMIUM,
         *flags.split(),
         f"--user-data-dir={tmp_path}",
-        "--virtual-time-budget=60000",
+        "--virtual-time-budget=600000",
         "--dump-dom",
         address,
     ]
     try:
-        dom = subprocess.run(command, capture_output=True, text=True, timeout=180).stdout
+        dom = subprocess.run(command, capture_output=True, text=True, timeout=600).stdout
     finally:
         server.shutdown()
         probe.unlink()
