@@ -292,7 +292,8 @@ def test_cl_and_mim_are_the_first_of_each_family(make_vit, families, pair):
 @pytest.mark.parametrize("name", COMMITTED)
 def test_committed_encoders_load(name):
     card, encoder = read_card(CHECKPOINTS / f"{name}.yaml"), load_encoder(name)
-    images = torch.rand(2, len(card.mean), 28, 28, generator=torch.Generator().manual_seed(0))
+    side = card.arguments.get("img_size", 28)
+    images = torch.rand(2, len(card.mean), side, side, generator=torch.Generator().manual_seed(0))
     representation = encoder(images)
     assert torch.isfinite(representation).all() and not torch.allclose(
         representation[0], representation[1]

@@ -194,7 +194,7 @@ def test_pages_fit_the_window_and_load_everything(html, width, tmp_path):
         CHROMIUM,
         *flags.split(),
         f"--user-data-dir={tmp_path}",
-        "--virtual-time-budget=600000",
+        "--virtual-time-budget=6000000",
         "--dump-dom",
         address,
     ]
