@@ -1,10 +1,10 @@
 """The images of a run, checked before it: nothing but a folder's list of files is read, nothing is
 downloaded."""
 
+from collections import Counter
 from functools import cache
-from pathlib import Path
 
-from lib.data.dataset import SIDES, folder_of, folder_split
+from lib.data.dataset import SIDES, folder_of
 from lib.data.folder import folder_splits
 from lib.run.errors import StudyError, one_line
 
@@ -47,9 +47,10 @@ def check_images(values: dict, notebook: str) -> None:
     check_classes(values, notebook, test)
 
 
+@cache
 def counted(dataset: str) -> tuple[int, list[int]]:
     """How many training images a data set has, and how many test images of each class; the files of
-    a folder are listed for it, and not read.
+    a folder are listed for it, once, and what is taken as what is said in one line.
 
     Raises:
         StudyError: neither known here nor a folder that can be used.
@@ -58,20 +59,15 @@ def counted(dataset: str) -> tuple[int, list[int]]:
     if folder is None:
         return KNOWN[dataset]
     try:
-        train, test = (folder_split(folder, split) for split in ("train", "test"))
+        found = folder_splits(folder)
     except (FileNotFoundError, ValueError) as error:
         raise StudyError(
             f"data set {dataset!r} is neither {' nor '.join(SIDES)} nor a folder that can be used:"
             f" {one_line(error)}."
         ) from error
-    announce(str(folder))
-    return len(train), test.labels.bincount(minlength=len(test.classes)).tolist()
-
-
-@cache
-def announce(dataset: str) -> None:
-    """Say once, in one line, what of a folder is taken as what."""
-    print(folder_splits(Path(dataset)).said)
+    print(found.said)
+    counts = Counter(label for _, label in found.test)
+    return len(found.train), [counts[label] for label in range(len(found.classes))]
 
 
 def check_classes(values: dict, notebook: str, counts: list[int]) -> None:
