@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lib.report.claims import read_cases, read_verdict_rows
 from lib.report.judge import JOINT
 from lib.report.names import plain_names
 from lib.report.show import number, with_interval
@@ -34,25 +35,33 @@ PARTS = {"effect": "effect", "null": "learned", "pairs": "all pairs", "seeds": "
 DATASETS = {"fashion": "garments", "imagenette": "photographs"}
 
 
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])  # "null" is a word here
-
-
 def read_tables(results: Path, names: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Verdicts and cases of these notebooks, each with a column ``page``; empty where none were
     written."""
     read = []
-    for kind in ("verdicts", "cases"):
+    for kind, read_rows in {"verdicts": read_verdict_rows, "cases": read_cases}.items():
         paths = {name: results / f"{name}.{kind}.csv" for name in names}
-        tables = [_read(path).assign(page=name) for name, path in paths.items() if path.is_file()]
+        tables = [read_rows(p).assign(page=name) for name, p in paths.items() if p.is_file()]
         read.append(pd.concat(tables, ignore_index=True) if tables else pd.DataFrame())
     return read[0], read[1]
 
 
-def mark(verdict: str) -> str:
-    """A verdict as a badge with a mark, so that it is told without colour too."""
-    kind = verdict.replace(",", "").replace(" ", "-")
-    return f'<span class="verdict {kind}">{ANSWERS[verdict][1]} {escape(verdict)}</span>'
+def as_class(word: str) -> str:
+    """A verdict, or the word of a part, as a class of the style sheet.
+
+    >>> as_class("holds, but not by learning")
+    'holds-but-not-by-learning'
+    """
+    return word.replace(",", "").replace(" ", "-")
+
+
+def badge(verdict: str, sign: str = "") -> str:
+    """A verdict as a badge, after a sign if one is given.
+
+    >>> badge("not reproduced")
+    '<span class="verdict not-reproduced">not reproduced</span>'
+    """
+    return f'<span class="verdict {as_class(verdict)}">{f"{sign} {verdict}".strip()}</span>'
 
 
 def part_marks(verdicts: pd.DataFrame) -> str:
@@ -158,7 +167,7 @@ def head(verdicts: pd.DataFrame, cases: pd.DataFrame, rules: Mapping[str, Mappin
         rows.append(
             f"<tr><td>{escape(rule['statement'].strip())}"
             f" <small>{escape(rule['figure'])}.{figure}</small></td>"
-            f"<td>{drawn}</td><td>{mark(final.word)}<br>{part_marks(verdicts[own])}</td></tr>"
+            f"<td>{drawn}</td><td>{badge(final.word, ANSWERS[final.word][1])}<br>{part_marks(verdicts[own])}</td></tr>"
         )
     first = finals.iloc[0]
     sentence = answer(rules[first["claim"]], first, cases[cases["claim"] == first["claim"]])
@@ -216,9 +225,8 @@ def _cell(word: str | None, marks: Mapping) -> str:
     if word is None:
         return '<td><span class="visually-hidden">not measured</span></td>'
     sign = marks[word][1] if isinstance(marks[word], tuple) else marks[word]
-    kind = word.replace(",", "").replace(" ", "-")
     return (
-        f'<td class="{kind}" title="{escape(word)}"><span aria-hidden="true">{sign}</span><span'
+        f'<td class="{as_class(word)}" title="{escape(word)}"><span aria-hidden="true">{sign}</span><span'
         f' class="visually-hidden">{escape(word)}</span></td>'
     )
 

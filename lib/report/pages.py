@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 import pandas as pd
 
+from lib.report.heads import badge
 from lib.report.judge import VERDICTS
 from lib.report.show import html_table, with_interval
-from lib.report.verdicts import PAPERS, badge, verdicts_table
+from lib.report.verdicts import PAPERS, verdicts_table
 
 
 def _line(claim: tuple) -> str:

@@ -13,6 +13,7 @@ from IPython.display import HTML
 from lib.report.claims import load_claims, read_cases, read_verdict_rows
 from lib.report.heads import PARTS as TITLES
 from lib.report.heads import WORDS as MARKS
+from lib.report.heads import badge
 from lib.report.judge import JOINT, PARTS, VERDICTS, answer
 from lib.report.show import number
 from lib.report.style import short
@@ -23,15 +24,6 @@ PAPERS = {
     "B": "What Do Self-Supervised Vision Transformers Learn?",
 }
 COLUMNS = ["Claim and statistic", "The paper reported", "Measured here", "Parts", "Verdict"]
-
-
-def badge(verdict: str) -> str:
-    """A verdict as a badge.
-
-    >>> badge("not reproduced")
-    '<span class="verdict not-reproduced">not reproduced</span>'
-    """
-    return f'<span class="verdict {verdict.replace(" ", "-").replace(",", "")}">{verdict}</span>'
 
 
 def marks(words: Mapping[str, str]) -> str:
