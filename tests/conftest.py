@@ -16,23 +16,16 @@ from hypothesis import settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import lib.run.runs
+from lib import paths
 from lib.data.images import Images
+from lib.encoders.architecture import vit_arguments
 from lib.encoders.card import Card, file_sha256, write_card
 from lib.encoders.encoder import Encoder
 
 settings.register_profile("study", deadline=None, derandomize=True, database=None, max_examples=25)
 settings.load_profile("study")
 
-TINY = dict(
-    img_size=28,
-    patch_size=4,
-    in_chans=1,
-    embed_dim=24,
-    depth=2,
-    num_heads=3,
-    num_classes=0,
-    dynamic_img_size=True,
-)
+TINY = vit_arguments() | {"embed_dim": 24, "depth": 2}
 
 
 @pytest.fixture
@@ -68,6 +61,14 @@ def images():
 def batch(images):
     """The five images as training data with masks."""
     return Images(images, torch.tensor([0, 1, 2, 0, 1]), images > 0.4, ("a", "b", "c"))
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """An empty folder in the place of ``data/results``."""
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    monkeypatch.delenv(paths.TABLES, raising=False)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -345,14 +345,6 @@ def _forgot_permute_back(images: Tensor, tiles: int, order: Tensor) -> Tensor:
     return cut.flatten(2, 3)[:, :, order].reshape(images.shape)
 
 
-def _as_side(images: Tensor, tiles: int, order: Tensor) -> Tensor:
-    """Tiles of ``tiles`` pixels a side."""
-    count = images.shape[-1] // tiles
-    if count**2 != len(order):
-        raise ValueError("another number of tiles")
-    return shuffle_tiles(images, count, order)
-
-
 SHUFFLE_TILES = Exercise(
     shuffle_tiles,
     lambda: [

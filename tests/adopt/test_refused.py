@@ -604,7 +604,7 @@ NAMES = [
     "..",
     "../x",
     "../../x",
-    "/tmp/x",
+    "/elsewhere/x",
     "a/b",
     "a,b",
     "a b",

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from lib import paths
 from lib.attribution import table_one
 from lib.attribution.mask_and_attack import PAPER_ATTACKS, RATES, Attack, mask_and_attack
 from lib.attribution.ssla import ssla
@@ -13,11 +12,9 @@ from lib.encoders.encoder import Encoder
 METHOD = "SimCLR"
 
 
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+@pytest.fixture(autouse=True)
+def two_at_once(monkeypatch):
     monkeypatch.setattr(table_one, "IMAGES_AT_ONCE", 2)
-    return tmp_path
 
 
 @pytest.fixture

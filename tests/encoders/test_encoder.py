@@ -2,6 +2,7 @@ import pytest
 import timm
 import torch
 
+from lib.encoders.architecture import vit_arguments
 from lib.encoders.encoder import Encoder
 
 LAYOUTS = {
@@ -187,16 +188,8 @@ def test_a_block_that_does_not_form_one_map_is_named(encoder, images, maps):
 
 def test_a_transformer_with_relative_positions(images):
     torch.manual_seed(0)
-    arguments = dict(
-        img_size=28,
-        patch_size=4,
-        in_chans=1,
-        embed_dim=24,
-        depth=2,
-        num_heads=3,
-        num_classes=0,
-        use_shared_rel_pos_bias=True,
-    )
+    arguments = vit_arguments() | dict(embed_dim=24, depth=2, use_shared_rel_pos_bias=True)
+    del arguments["dynamic_img_size"]  # BEiT has no such option
     encoder = Encoder(
         timm.create_model("beit_base_patch16_224", **arguments), [0.3], [0.35], "patch_mean"
     )

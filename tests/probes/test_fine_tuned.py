@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from lib import paths
 from lib.data.images import Images
 from lib.data.mosaic import mosaic
 from lib.encoders.architecture import build_vit, vit_arguments
@@ -15,12 +14,6 @@ from lib.probes.fine_tuned import tuned_confusion, tuned_correct
 from lib.probes.linear_probe import linear_probe
 
 OPTIONS = dict(epochs=1, least_steps=2, seed=0)
-
-
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "RESULTS", tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

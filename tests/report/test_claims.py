@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib import paths
 from lib.report.claims import (
     CLAIMS,
     FIELDS,
@@ -119,13 +118,6 @@ def test_refuses_what_has_no_rule_and_images_that_differ(write):
     with pytest.raises(ValueError, match=r"A1: expected the same images for all, got \[39, 40\]"):
         statistics = {"a": {"A1": values(0.5)}, "b": {"A1": values(0.5, 39)}}
         cases_of(statistics, PAIR, path=write(CLAIM))
-
-
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "RESULTS", tmp_path)
-    monkeypatch.delenv(paths.TABLES, raising=False)
-    return tmp_path
 
 
 def test_verdicts_are_those_of_the_written_numbers(results):

@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from lib.attribution.mask_and_attack import Attack, mask_and_attack
 from lib.attribution.ssla import ssla
 from lib.data.images import Images
+from lib.encoders.architecture import vit_arguments
 from lib.encoders.card import Card
 from lib.encoders.encoder import Encoder
 from lib.encoders.load import random_encoder
@@ -35,16 +36,7 @@ STATIC = ROOT / "book" / "_static"
 
 
 def encoder(name, family, seed):
-    arguments = dict(
-        img_size=28,
-        patch_size=4,
-        in_chans=1,
-        embed_dim=48,
-        depth=2,
-        num_heads=3,
-        num_classes=0,
-        dynamic_img_size=True,
-    )
+    arguments = vit_arguments("ti") | {"depth": 2}
     facts = dict(
         images_seen=None,
         seconds=None,

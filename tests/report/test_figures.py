@@ -9,7 +9,6 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from lib.report import style as style_module
 from lib.report.figures import (
     curve_styles,
     curves,
@@ -28,7 +27,7 @@ from lib.report.pictures import (
     show_image,
     token_map_figure,
 )
-from lib.report.style import INK, NULL, PIXELS, STYLES, line_styles, use_style
+from lib.report.style import INK, NULL, PIXELS, STYLES, line_styles
 from lib.report.tables import COLUMNS
 
 FAMILIES = {"fashion/moco": "CL", "fashion/simmim": "MIM", "random weights": "other"}
@@ -36,16 +35,7 @@ BLOCKS = (4, 2, 5)
 SHORT = ["moco", "simmim", "random weights"]
 
 
-@pytest.fixture(autouse=True)
-def style(monkeypatch):
-    """The book's style inside a test, the former style after it, no figure left open."""
-    # needs a running notebook
-    monkeypatch.setattr(style_module, "set_matplotlib_formats", lambda *formats: None)
-    with plt.rc_context():
-        plt.switch_backend("agg")
-        use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def depth_table():

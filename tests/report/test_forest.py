@@ -1,13 +1,10 @@
 """The forest plot shows every case once, at its place."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lib.report import style as style_module
 from lib.report.forest import LOOKS, forest_figure, rows_of
 from lib.report.judge import Compared, measured_cases
-from lib.report.style import use_style
 
 RULES = {
     "X": {"threshold": 0.05, "compares": "CL − MIM", "untrained": "CL"},
@@ -17,14 +14,7 @@ RULES = {
 NULLS = ["random weights", "random weights (seed 1)"]
 
 
-@pytest.fixture(autouse=True)
-def style(monkeypatch):
-    monkeypatch.setattr(style_module, "set_matplotlib_formats", lambda *formats: None)
-    with plt.rc_context():
-        plt.switch_backend("agg")
-        use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def cases(claim, seeds=1):
