@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from lib.adopt import __main__ as command
 from lib.adopt import adopt as module
+from lib.adopt import load_model
 from lib.adopt.adopt import adopt
 from lib.adopt.normalisation import NORMALISATIONS
 from lib.adopt.read_file import read_source, verified
@@ -172,7 +173,7 @@ def test_a_timm_name_takes_its_own_normalisation_and_no_network_says_what_to_fet
         return plain(name, **arguments)
 
     plain = timm.create_model
-    monkeypatch.setattr(module.timm, "create_model", create)
+    monkeypatch.setattr(load_model.timm, "create_model", create)
     card = adopt("timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k", "tiny", root=tmp_path)
     assert asked == [("vit_tiny_patch16_224.augreg_in21k_ft_in1k", True)]
     assert (card.mean, card.std, card.input_size, card.licence) == (
@@ -186,7 +187,7 @@ def test_a_timm_name_takes_its_own_normalisation_and_no_network_says_what_to_fet
     def offline(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(module.timm, "create_model", offline)
+    monkeypatch.setattr(load_model.timm, "create_model", offline)
     with pytest.raises(
         ValueError, match=r"no route to host.*model.safetensors of .*timm/vit_x by hand"
     ):
@@ -325,9 +326,9 @@ def test_a_card_of_an_encoder_from_a_hub_names_an_architecture(tmp_path, monkeyp
         assert pretrained and name == "hf-hub:somebody/small@main"
         return model
 
-    monkeypatch.setattr(module.timm, "create_model", fetched)
+    monkeypatch.setattr(load_model.timm, "create_model", fetched)
     monkeypatch.setattr(
-        module,
+        load_model,
         "load_model_config_from_hf",
         lambda name: ({}, "vit_tiny_patch16_224", {"img_size": 32}),
     )
