@@ -23,6 +23,12 @@ def output(cell):
     return "".join(o.get("text", "") for o in cell.outputs)
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_the_images_are_the_one_parameter(name):
+    (cell,) = (cell for cell in read_module(name).cells if "parameters" in tags(cell))
+    assert cell.source.startswith('dataset: str = "fashion"')
+
+
 def test_every_check_passes_and_every_figure_is_there(ran):
     for cell in ran.cells:
         if "check" in tags(cell):
