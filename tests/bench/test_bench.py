@@ -137,7 +137,7 @@ def test_the_report_names_ratios_and_aims(monkeypatch, capsys):
     ]
     attribution = [("1.05", False), ("1.10", True), ("1.00", False)]
     assert verdicts == [
-        ("6.00", False),
+        ("6.00", True),
         ("2.00", True),
         *attribution,
         ("0.50", False),
